@@ -1,0 +1,3 @@
+export type { Clock } from './clock.ts';
+export type { TidegateOptions, TrackedEvent } from './provider.ts';
+export { TidegateProvider } from './provider.ts';
