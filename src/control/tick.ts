@@ -1,0 +1,152 @@
+import type { Reading, Wait } from '../domain/decision.ts';
+import type { Now } from '../domain/now.ts';
+import type { Rollout } from '../domain/rollout.ts';
+import { Conflict, type ControlStore } from '../store/store.ts';
+import type { ChangeRollout } from './change.ts';
+import type { EvidenceReader } from './evidence.ts';
+import { type LookDeps, lookAt, noEvidence } from './look.ts';
+import type { WorldStore } from './world.ts';
+
+/** What the newest look at a rollout said; for people, never for decisions. */
+export interface Seen {
+  readonly at: number;
+  readonly readings: readonly Reading[];
+  readonly waitingFor: readonly Wait[];
+}
+
+export interface TickDeps extends LookDeps {
+  readonly store: WorldStore & Pick<ControlStore, 'saveProgress'>;
+  readonly evidence: Pick<EvidenceReader, 'read' | 'forget'>;
+  readonly change: ChangeRollout;
+  /** Number of the newest committed group of beacons: new data means a quick look. */
+  readonly newestFlush: () => number;
+  readonly report: (error: unknown, rollout: Rollout) => void;
+}
+
+export interface Ticker {
+  /** One heartbeat: looks at every rollout that is due. A beat that finds the last one still running does nothing. */
+  beat(now: Now): Promise<void>;
+  seen(rolloutId: string): Seen | null;
+  /** Wall ms of the newest finished beat; 0 before the first. */
+  lastBeatAt(): number;
+}
+
+/** A quick look reads kill gates and health alone: what else is known, and what is waited for, is still so. */
+function refreshed(full: Seen, quick: Seen): Seen {
+  const again = new Map(quick.readings.map((reading) => [reading.gate, reading]));
+  return { ...full, at: quick.at, readings: full.readings.map((reading) => again.get(reading.gate) ?? reading) };
+}
+
+function put(due: Map<string, number>, id: string, value: number | undefined): void {
+  if (value === undefined) due.delete(id);
+  else due.set(id, value);
+}
+
+const watched: readonly string[] = ['pending_approval', 'scheduled', 'preflight', 'ramping', 'soaking', 'held'];
+const exposed: readonly string[] = ['ramping', 'soaking', 'held', 'completed'];
+
+const isWatched = ({ state }: Rollout) =>
+  watched.includes(state.phase) || (state.phase === 'completed' && state.sentinel);
+
+/**
+ * Level-based: each beat looks at the state as it is, so a beat may run twice, or not at all for an hour, and nothing is
+ * made up. The first beat after a start looks quickly at everything: it may lower, it never raises.
+ */
+export function createTicker(deps: TickDeps): Ticker {
+  const seen = new Map<string, Seen & { readonly epoch: number }>();
+  // Due times of full looks, on the monotonic clock. After a start they begin anew, with a quick look.
+  const lastFull = new Map<string, number>();
+  const judgedFlush = new Map<string, number>();
+  let remembered: readonly Rollout[] = [];
+  let beating = false;
+  let lastBeatAt = 0;
+
+  async function lookKind(rollout: Rollout, now: Now): Promise<'full' | 'quick' | null> {
+    const last = lastFull.get(rollout.id);
+    if (last === undefined) {
+      lastFull.set(rollout.id, now.mono);
+      const isNew = lastBeatAt > 0 && rollout.progress.lastTick === null;
+      return isNew ? 'full' : 'quick';
+    }
+    const { policy } = await deps.library.papers(rollout);
+    const { interval, watchInterval } = policy.spec.tick;
+    if (now.mono - last >= (rollout.state.watch ? watchInterval : interval)) {
+      lastFull.set(rollout.id, now.mono);
+      return 'full';
+    }
+    const isNew = deps.newestFlush() > (judgedFlush.get(rollout.id) ?? -1);
+    return isNew && exposed.includes(rollout.state.phase) ? 'quick' : null;
+  }
+
+  async function visit(rollout: Rollout, now: Now): Promise<void> {
+    const before = { full: lastFull.get(rollout.id), flush: judgedFlush.get(rollout.id) };
+    const kind = await lookKind(rollout, now);
+    if (kind === null) return;
+    judgedFlush.set(rollout.id, deps.newestFlush());
+    try {
+      await look(rollout, kind, now);
+    } catch (error) {
+      // What was seen is not decided yet, and a kill cannot wait for new beacons: the next beat looks again.
+      put(lastFull, rollout.id, before.full);
+      put(judgedFlush, rollout.id, before.flush);
+      throw error;
+    }
+  }
+
+  async function look(rollout: Rollout, kind: 'full' | 'quick', now: Now): Promise<void> {
+    // What cannot be read is no data, and no data is judged like any other: a live rollout ends up held.
+    const read: LookDeps['evidence']['read'] = (...about) =>
+      deps.evidence.read(...about).catch((error: unknown) => {
+        deps.report(error, rollout);
+        return noEvidence(now);
+      });
+    const { papers, evidence, judged } = await lookAt({ ...deps, evidence: { read } }, rollout, kind, now);
+    const { outcome, rollout: after, readings } = judged;
+    const told = { at: now.wall, readings, waitingFor: outcome.waitingFor };
+    const before = seen.get(rollout.id);
+    const completes = kind === 'quick' && before?.epoch === rollout.state.epoch;
+    seen.set(rollout.id, { ...(completes ? refreshed(before, told) : told), epoch: rollout.state.epoch });
+    if (after.state.version === rollout.state.version) {
+      await deps.store.saveProgress(rollout.id, rollout.state.version, after.progress, after.references);
+      return;
+    }
+    const { plan, policy } = papers;
+    await deps.change(
+      {
+        before: rollout,
+        after,
+        plan,
+        outcome,
+        readings,
+        evidence,
+        actor: null,
+        reason: null,
+        maxAgeMs: policy.spec.tick.interval,
+      },
+      now,
+    );
+  }
+
+  return {
+    async beat(now) {
+      if (beating) return;
+      beating = true;
+      try {
+        const rollouts = (await deps.store.rollouts({ current: true })).filter(isWatched);
+        for (const rollout of rollouts) {
+          await visit(rollout, now).catch((error: unknown) => {
+            // A person was faster: the next beat looks at what they made of it. Anything else is reported.
+            if (!(error instanceof Conflict)) deps.report(error, rollout);
+          });
+        }
+        for (const before of remembered) if (rollouts.every(({ id }) => id !== before.id)) deps.evidence.forget(before);
+        remembered = rollouts;
+        lastBeatAt = now.wall;
+      } finally {
+        beating = false;
+      }
+    },
+    seen: (id) => seen.get(id) ?? null,
+    lastBeatAt: () => lastBeatAt,
+  };
+}

@@ -1,0 +1,112 @@
+import type { EvidenceState } from '../decision.ts';
+import type { Evidence, EvidenceArm, Stratum } from '../evidence.ts';
+import { type Reliability, reliabilityOf } from '../reliability.ts';
+import type { Rollout } from '../rollout.ts';
+import type { Signal } from '../signal.ts';
+import type { Views } from './views.ts';
+
+/** What is known about a signal's evidence in the present stage epoch, before its numbers are looked at. */
+export interface Presence {
+  readonly state: EvidenceState;
+  readonly reliability: Reliability;
+}
+
+/** Units per arm below which a coverage is noise. */
+const measurableUnits = 50;
+/** Messages below which a share of bad ones is noise. */
+const measurableMessages = 100;
+
+/** State and reliability of one signal. `suspect`: sample ratio or crossover are beyond their limits. */
+export function presenceOf(
+  signal: Signal,
+  evidence: Evidence,
+  views: Views,
+  references: Rollout['references'],
+  minSamples: number,
+  suspect: boolean,
+): Presence {
+  const { expectedLag, staleAfter } = signal.spec.freshness;
+  const treated = observed(views.present, signal, 'treatment');
+  const untreated = observed(views.present, signal, 'control');
+  const ageMs = ageOf(signal, evidence);
+  const { accepted, invalid, duplicate } = evidence.ingest;
+  const messages = accepted + invalid + duplicate;
+  const share = (part: number): number => (messages < measurableMessages ? 0 : part / messages);
+  const reliability = reliabilityOf({
+    coverage: coverageOf(signal, views, references),
+    target: signal.spec.sampling.minCoverage,
+    ageMs,
+    expectedLagMs: expectedLag,
+    staleAfterMs: staleAfter,
+    information: minSamples === 0 ? 1 : Math.min(treated, untreated) / minSamples,
+    invalidShare: share(invalid),
+    duplicateShare: share(duplicate),
+  });
+  const dirty = reliability.components.hygiene === 0;
+  return { state: stateOf(treated, untreated, ageMs > staleAfter, suspect || dirty), reliability };
+}
+
+function stateOf(treated: number, untreated: number, stale: boolean, suspect: boolean): EvidenceState {
+  if (treated === 0 && untreated === 0) return 'no_data';
+  if (treated === 0 || untreated === 0) return 'partial';
+  if (stale) return 'stale';
+  return suspect ? 'suspect' : 'ok';
+}
+
+/** Observations or units of the signal in one arm. */
+function observed(strata: readonly Stratum[], { spec: { source } }: Signal, arm: EvidenceArm): number {
+  return strata.reduce((sum, stratum) => {
+    if (source.event === 'silence') return sum + stratum.mature[arm].issued;
+    if (source.event === 'web_vital') return sum + (stratum[arm].metrics[source.field]?.n ?? 0);
+    return sum + (stratum[arm].counts[source.event === 'end' ? 'starts' : 'exposed'] ?? 0);
+  }, 0);
+}
+
+/**
+ * Time since either arm was last heard of, the later of the two. Silence is about units that are never heard of: there
+ * it is enough that somebody was, for then the way in is open.
+ */
+function ageOf({ spec: { source } }: Signal, { asOf, newest }: Evidence): number {
+  const ages = [newest.treatment, newest.control].map((at) => (at === null ? Number.POSITIVE_INFINITY : asOf - at));
+  return source.event === 'silence' ? Math.min(...ages) : Math.max(...ages);
+}
+
+/**
+ * Share of the issued units that the signal knows: those heard of, times those among the exposed that have the metric.
+ * In the present epoch; in the rollout's life while that is too young; full while that is too.
+ */
+function coverageOf(signal: Signal, views: Views, references: Rollout['references']): PerArm {
+  const { source } = signal.spec;
+  if (source.event === 'silence') return full;
+  const heard = shareOf(views, ({ mature }, arm) => ({ whole: mature[arm].issued, part: mature[arm].seen }));
+  if (source.event !== 'web_vital') return heard;
+  // The reference has used up the metric of earlier buckets, not their exposures: its own hour cannot tell.
+  const since = references[source.field]?.since ?? Number.NEGATIVE_INFINITY;
+  const later = (strata: readonly Stratum[]) => strata.filter(({ hour }) => hour >= since);
+  const having = shareOf({ present: later(views.present), all: later(views.all) }, (stratum, arm) => ({
+    whole: stratum[arm].counts.exposed ?? 0,
+    part: stratum[arm].counts[`u:${source.field}`] ?? 0,
+  }));
+  return { treatment: heard.treatment * having.treatment, control: heard.control * having.control };
+}
+
+type PerArm = { readonly [arm in EvidenceArm]: number };
+const full: PerArm = { treatment: 1, control: 1 };
+
+/** Part of the whole per arm, 0..1, in the first of the views that has enough units in both. */
+function shareOf(
+  views: Pick<Views, 'present' | 'all'>,
+  count: (stratum: Stratum, arm: EvidenceArm) => { readonly whole: number; readonly part: number },
+): PerArm {
+  for (const strata of [views.present, views.all]) {
+    const sums = (arm: EvidenceArm) => {
+      const counted = strata.map((stratum) => count(stratum, arm));
+      const whole = counted.reduce((sum, each) => sum + each.whole, 0);
+      return { whole, share: Math.min(1, counted.reduce((sum, each) => sum + each.part, 0) / whole) };
+    };
+    const [treatment, control] = [sums('treatment'), sums('control')];
+    if (Math.min(treatment.whole, control.whole) < measurableUnits) continue;
+    return { treatment: treatment.share, control: control.share };
+  }
+  return full;
+}

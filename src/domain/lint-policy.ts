@@ -1,0 +1,131 @@
+import { formatDuration } from './duration.ts';
+import type { Known, Report } from './lint-report.ts';
+import type { Gate, GatePolicy, Test } from './policy.ts';
+import { findSignal, type Signal } from './signal.ts';
+
+/** Rules G01 to G14 of rollout.md §7.3; G12 waits for inheritance. */
+export function lintPolicy(policy: GatePolicy, signals: readonly Signal[], known: Known, report: Report): void {
+  const { spec } = policy;
+  for (const [index, gate] of spec.gates.entries()) {
+    const here: Report = (id, severity, at, message) =>
+      report(id, severity, ['spec', 'gates', index, ...at], `gate ${gate.name} ${message}`);
+    evidence(gate, policy, signals, known, here);
+    tests(gate, here);
+    duties(gate, policy, known, here);
+    stricter(gate, spec.gates, here);
+  }
+  const { watch, hold, kill } = spec.reliability.minimum;
+  if (watch > hold || hold > kill)
+    report(
+      'G08',
+      'error',
+      ['spec', 'reliability', 'minimum'],
+      `minimums must rise with the tier, watch ${watch} <= hold ${hold} <= kill ${kill}; order them`,
+    );
+  if (spec.gates.every((gate) => gate.tier !== 'kill'))
+    report(
+      'G09',
+      'warning',
+      ['spec', 'gates'],
+      'no gate can kill, so harm waits for a person; add one of `tier: kill`',
+    );
+  const lockable = [
+    ...spec.gates.map((gate) => gate.name),
+    ...Object.keys(spec.health).map((check) => `health.${check}`),
+  ];
+  for (const [index, name] of spec.governance.locked.entries())
+    if (!lockable.includes(name))
+      report(
+        'G10',
+        'error',
+        ['spec', 'governance', 'locked', index],
+        `there is no "${name}" to lock; use one of ${lockable.join(', ')}`,
+      );
+}
+
+function evidence(gate: Gate, { spec }: GatePolicy, signals: readonly Signal[], known: Known, report: Report): void {
+  const signal = findSignal(gate.signal, signals);
+  if (signal === null) {
+    const missing = known.complete ? 'names the unknown signal' : 'names a signal that is not among these files:';
+    report(
+      'G01',
+      known.complete ? 'error' : 'warning',
+      ['signal'],
+      `${missing} "${gate.signal}"; declare it or use ${[...new Set(signals.map(({ metadata }) => metadata.name))].join(', ')}`,
+    );
+    return;
+  }
+  if (signal.spec.class === 'surrogate' && gate.tier === 'kill')
+    report(
+      'G02',
+      'error',
+      ['tier'],
+      `kills on the surrogate signal ${gate.signal}, which only stands for something else; use the tier hold or watch`,
+    );
+  if (signal.spec.freshness.staleAfter < spec.tick.interval)
+    report(
+      'G07',
+      'warning',
+      ['signal'],
+      `reads ${gate.signal}, stale after ${formatDuration(signal.spec.freshness.staleAfter)}, once every ${formatDuration(spec.tick.interval)}; shorten \`tick.interval\``,
+    );
+}
+
+function tests(gate: Gate, report: Report): void {
+  for (const [index, test] of gate.tests.entries()) {
+    if (test.type === 'non_inferior' && gate.inconclusive === null)
+      report(
+        'G03',
+        'error',
+        ['tests', index],
+        'may never be proven; say what happens then: `inconclusive: {after: 24h, action: ask}`',
+      );
+    if (test.confidence === 'point' && gate.consecutive < 3)
+      report(
+        'G05',
+        'warning',
+        ['tests', index],
+        `acts on the bare estimate of ${gate.consecutive} window${gate.consecutive > 1 ? 's' : ''}; set \`consecutive: 3\` or \`confidence: lower_bound\``,
+      );
+    if (test.type === 'absolute' && test.max === null && test.min === null)
+      report('G06', 'error', ['tests', index], 'has an absolute test without a limit; add `max` or `min`');
+  }
+}
+
+function duties(gate: Gate, { spec }: GatePolicy, known: Known, report: Report): void {
+  if (gate.tier === 'hold' && !gate.sticky && gate.clear === null)
+    report('G04', 'error', ['sticky'], 'never clears by itself; add `clear: {consecutive: 10}` or set `sticky: true`');
+  const missing = (['owner', 'runbook'] as const).filter((field) => gate[field] === null);
+  if (missing.length > 0)
+    report('G11', 'error', [], `has no ${missing.join(' and no ')}; whoever is woken up needs both`);
+  const { environments } = spec.scope;
+  const guarded = known.protectedEnvironments.filter(
+    (name) => environments.length === 0 || environments.includes(name),
+  );
+  if (gate.inconclusive?.action === 'advance' && guarded.length > 0)
+    report(
+      'G14',
+      'warning',
+      ['inconclusive', 'action'],
+      `lets an unproven rollout advance in ${guarded.join(', ')}, which is protected; use ask or hold`,
+    );
+}
+
+/** A kill gate that trips before the hold gate of its signal leaves nobody time to look. */
+function stricter(gate: Gate, gates: readonly Gate[], report: Report): void {
+  if (gate.tier !== 'kill') return;
+  for (const hold of gates.filter((other) => other.tier === 'hold' && other.signal === gate.signal))
+    for (const [index, test] of gate.tests.entries())
+      if (hold.tests.some((other) => tighter(test, other)))
+        report('G13', 'warning', ['tests', index], `kills before ${hold.name} holds; give the kill the wider margin`);
+}
+
+function tighter(kill: Test, hold: Test): boolean {
+  if (kill.type === 'absolute' && hold.type === 'absolute')
+    return (
+      (kill.max !== null && hold.max !== null && kill.max < hold.max) ||
+      (kill.min !== null && hold.min !== null && kill.min > hold.min)
+    );
+  if (kill.type === 'relative' && hold.type === 'relative') return kill.margin < hold.margin;
+  return kill.type === 'difference' && hold.type === 'difference' && kill.margin < hold.margin;
+}

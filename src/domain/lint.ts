@@ -1,0 +1,32 @@
+import { lintPlan } from './lint-plan.ts';
+import { lintPolicy } from './lint-policy.ts';
+import type { Known, LintFinding, Report } from './lint-report.ts';
+import type { RolloutPlan } from './plan.ts';
+import type { GatePolicy } from './policy.ts';
+import { builtinSignals, type Signal } from './signal.ts';
+
+export type { Known, LintFinding } from './lint-report.ts';
+
+/** Knowledge of a lint run away from the controller. */
+export const offline: Known = {
+  policies: [],
+  signals: [],
+  complete: false,
+  environment: 'production',
+  protectedEnvironments: [],
+};
+
+/** Every finding over all documents; each may refer to the others and to what is known. */
+export function lint(documents: readonly (RolloutPlan | GatePolicy | Signal)[], known: Known): LintFinding[] {
+  const findings: LintFinding[] = [];
+  const policies = [...documents.filter((document) => document.kind === 'GatePolicy'), ...known.policies];
+  const signals = [...documents.filter((document) => document.kind === 'Signal'), ...known.signals, ...builtinSignals];
+  for (const document of documents) {
+    const name = `${document.kind}/${document.metadata.name}`;
+    const report: Report = (id, severity, at, message) =>
+      findings.push({ id, severity, document: name, path: at.join('.'), at, message });
+    if (document.kind === 'RolloutPlan') lintPlan(document, policies, known, report);
+    if (document.kind === 'GatePolicy') lintPolicy(document, signals, known, report);
+  }
+  return findings;
+}

@@ -1,0 +1,64 @@
+/** What a signal's evidence is trusted on (stats.md §13). Shares are 0..1, times ms. */
+export interface ReliabilityInput {
+  /** Units with the signal / units issued, per arm. */
+  readonly coverage: { readonly treatment: number; readonly control: number };
+  /** Coverage that is expected of the signal. */
+  readonly target: number;
+  readonly ageMs: number;
+  readonly expectedLagMs: number;
+  readonly staleAfterMs: number;
+  /** Information at hand / information needed. */
+  readonly information: number;
+  /** Shares of all recent messages. */
+  readonly invalidShare: number;
+  readonly duplicateShare: number;
+}
+
+type ReliabilityComponent = 'coverage' | 'balance' | 'freshness' | 'sufficiency' | 'hygiene';
+
+export interface Reliability {
+  readonly components: { readonly [name in ReliabilityComponent]: number };
+  /** The smallest component: one at zero makes the score zero, where an average would let volume hide staleness. */
+  readonly score: number;
+  readonly limiting: ReliabilityComponent;
+  /**
+   * The score without sufficiency: whether the evidence deserves trust at all. Too little of it is no fault, it is
+   * what `minSamples` waits for, and an exact test that has crossed its threshold needs no more.
+   */
+  readonly trust: number;
+}
+
+const invalidLimit = 0.01;
+const duplicateLimit = 0.05;
+
+export function reliabilityOf(input: ReliabilityInput): Reliability {
+  const { treatment, control } = input.coverage;
+  const least = Math.min(treatment, control);
+  const most = Math.max(treatment, control);
+  const components = {
+    coverage: Math.min(1, input.target === 0 ? 1 : least / input.target),
+    balance: most === 0 ? 0 : least / most,
+    freshness: freshness(input),
+    sufficiency: Math.min(1, input.information),
+    hygiene: input.invalidShare >= invalidLimit || input.duplicateShare >= duplicateLimit ? 0 : 1,
+  };
+  const { sufficiency, ...trusted } = components;
+  const trust = Math.min(...Object.values(trusted));
+  const score = Math.min(trust, sufficiency);
+  return { components, score, limiting: limitingOf(components, score), trust };
+}
+
+/** Halves with every half-life beyond the expected lag; 0 from `staleAfter` on. */
+function freshness({ ageMs, expectedLagMs, staleAfterMs }: ReliabilityInput): number {
+  if (ageMs > staleAfterMs) return 0;
+  const halfLife = (staleAfterMs - expectedLagMs) / 3;
+  return 0.5 ** (Math.max(0, ageMs - expectedLagMs) / halfLife);
+}
+
+function limitingOf(components: Reliability['components'], score: number): ReliabilityComponent {
+  if (components.coverage === score) return 'coverage';
+  if (components.balance === score) return 'balance';
+  if (components.freshness === score) return 'freshness';
+  if (components.hygiene === score) return 'hygiene';
+  return 'sufficiency';
+}

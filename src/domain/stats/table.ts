@@ -1,0 +1,23 @@
+/** Events `x` of trials `n` in one stratum: treatment and control. */
+export interface Table {
+  readonly xt: number;
+  readonly nt: number;
+  readonly xc: number;
+  readonly nc: number;
+}
+
+/** The same comparison seen from the other side. */
+export function swapArms({ xt, nt, xc, nc }: Table): Table {
+  return { xt: xc, nt: nc, xc: xt, nc: nt };
+}
+
+export function sumTables(tables: readonly Table[]): Table {
+  const sum = { xt: 0, nt: 0, xc: 0, nc: 0 };
+  for (const { xt, nt, xc, nc } of tables) {
+    sum.xt += xt;
+    sum.nt += nt;
+    sum.xc += xc;
+    sum.nc += nc;
+  }
+  return sum;
+}

@@ -1,0 +1,167 @@
+import type { RumBatch, RumStore } from '../store/store.ts';
+import { bounded } from './bounded.ts';
+import { addCell, type CellSums, changesNothing, decodeCell, emptyCell, encodeCell } from './cell.ts';
+import {
+  type Folded,
+  fold,
+  type Issue,
+  type Message,
+  needs,
+  pageViewKeyText,
+  type Rules,
+  unitKeyText,
+} from './fold.ts';
+import {
+  addShards,
+  type CellKey,
+  cellKeyText,
+  emptyShards,
+  type ShardKey,
+  type ShardSums,
+  shardKeyText,
+  shardsOf,
+  sumsOfShards,
+} from './ledger.ts';
+import { readUnit, type Unit, writeUnit } from './unit.ts';
+import { type PageView, readPageView, writePageView } from './view.ts';
+
+export type CommitterStore = Pick<RumStore, 'newestFlush' | 'pageViews' | 'units' | 'cells' | 'shards' | 'commit'>;
+
+/** Rollouts whose sums a batch changed, and its number. */
+export interface Committed {
+  readonly flush: number;
+  readonly rollouts: ReadonlySet<number>;
+}
+
+export interface Committer {
+  /** Folds and commits one batch; throws what the store throws, and then nothing of it is counted. One at a time. */
+  commit(messages: readonly Message[], issues: readonly Issue[]): Promise<Committed>;
+  /** Number of the newest batch that is known to be committed; 0 before the first. */
+  lastFlush(): number;
+}
+
+const rememberedPageViews = 40_000;
+const rememberedUnits = 80_000;
+const rememberedCells = 1_000;
+const rememberedShards = 400;
+
+type Cell = Folded['sums']['cells'] extends ReadonlyMap<string, infer C> ? C : never;
+type ShardSet = Folded['sums']['shards'] extends ReadonlyMap<string, infer S> ? S : never;
+
+/**
+ * Reads what a batch needs, folds, writes. Everything in memory is a cache of committed rows, so a start after `kill -9`
+ * and a start after a month are the same start.
+ */
+export function createCommitter(store: CommitterStore, rules: Rules): Committer {
+  const pageViews = bounded<string, PageView>(rememberedPageViews);
+  const units = bounded<string, Unit>(rememberedUnits);
+  const cells = bounded<string, CellSums>(rememberedCells);
+  const shards = bounded<string, ShardSums>(rememberedShards);
+  let flush: number | null = null;
+
+  /** The rows of this batch, held apart from the bounded caches: those may forget while the batch is being folded. */
+  const recall = async (messages: readonly Message[], issues: readonly Issue[]) => {
+    const wanted = needs(messages, issues);
+    const knownViews = new Map<string, PageView>();
+    const knownUnits = new Map<string, Unit>();
+    const views = missing(wanted.pageViews, pageViews, knownViews);
+    const owners = missing(wanted.units, units, knownUnits);
+    if (views.length > 0) {
+      for (const row of await store.pageViews(views)) {
+        knownViews.set(pageViewKeyText(row.key), readPageView(row.state, row.at));
+      }
+    }
+    if (owners.length > 0) {
+      for (const row of await store.units(owners)) knownUnits.set(unitKeyText(row), readUnit(row.state));
+    }
+    return {
+      pageView: (key: string) => knownViews.get(key),
+      unit: (key: string) => knownUnits.get(key),
+    };
+  };
+
+  const sumCells = async (changed: readonly (readonly [string, Cell])[]) => {
+    const known = new Map<string, CellSums>();
+    const unknown = missing(new Map<string, CellKey>(changed.map(([text, { key }]) => [text, key])), cells, known);
+    if (unknown.length > 0) {
+      for (const { blob, ...key } of await store.cells(unknown)) known.set(cellKeyText(key), decodeCell(blob));
+    }
+    return changed.map(([text, { key, sums }]) => {
+      const whole = known.get(text) ?? emptyCell();
+      addCell(whole, sums, 1);
+      return { text, key, whole };
+    });
+  };
+
+  const sumShards = async (changed: readonly (readonly [string, ShardSet])[]) => {
+    const known = new Map<string, ShardSums>();
+    const unknown = missing(new Map<string, ShardKey>(changed.map(([text, { key }]) => [text, key])), shards, known);
+    for (const rollout of new Set(unknown.map((key) => key.rollout))) {
+      for (const row of await store.shards(rollout)) {
+        const text = shardKeyText(row);
+        if (!known.has(text)) known.set(text, sumsOfShards(row.shards));
+      }
+    }
+    return changed.map(([text, { key, sums }]) => {
+      const whole = known.get(text) ?? emptyShards();
+      addShards(whole, sums);
+      return { text, key, whole };
+    });
+  };
+
+  return {
+    lastFlush: () => flush ?? 0,
+    async commit(messages, issues) {
+      const before = flush ?? (await store.newestFlush());
+      const folded = fold(messages, issues, await recall(messages, issues), rules);
+      const changedCells = [...folded.sums.cells].filter(([, { sums }]) => !changesNothing(sums));
+      const changedShards = [...folded.sums.shards].filter(([, { sums }]) => sums.some((sum) => sum !== 0));
+      try {
+        const wholeCells = await sumCells(changedCells);
+        const wholeShards = await sumShards(changedShards);
+        const batch: RumBatch = {
+          flush: before + 1,
+          pageViews: [...folded.pageViews.values()].map(({ key, view }) => ({
+            key,
+            at: view.at,
+            state: writePageView(view),
+          })),
+          units: [...folded.units.values()].map(({ key, unit }) => ({ ...key, state: writeUnit(unit) })),
+          cells: wholeCells.map(({ key, whole }) => ({ ...key, blob: encodeCell(whole) })),
+          shards: wholeShards.map(({ key, whole }) => ({ ...key, shards: shardsOf(whole) })),
+          stats: [...folded.sums.stats.values()],
+        };
+        await store.commit(batch);
+        for (const [text, { view }] of folded.pageViews) pageViews.set(text, view);
+        for (const [text, { unit }] of folded.units) units.set(text, unit);
+        for (const { text, whole } of wholeCells) cells.set(text, whole);
+        for (const { text, whole } of wholeShards) shards.set(text, whole);
+        flush = batch.flush;
+        return { flush, rollouts: new Set(changedCells.map(([, { key }]) => key.rollout)) };
+      } catch (error) {
+        // Sums were added to in place, and a commit that failed may have happened after all: believe the store alone.
+        for (const [text] of changedCells) cells.delete(text);
+        for (const [text] of changedShards) shards.delete(text);
+        for (const text of folded.pageViews.keys()) pageViews.delete(text);
+        for (const text of folded.units.keys()) units.delete(text);
+        flush = null;
+        throw error;
+      }
+    },
+  };
+}
+
+/** Moves what the cache has into `known`, and answers the keys that it has not. */
+function missing<K, V>(
+  wanted: ReadonlyMap<string, K>,
+  cache: { get(key: string): V | undefined },
+  known: Map<string, V>,
+): K[] {
+  const unknown: K[] = [];
+  for (const [text, key] of wanted) {
+    const hit = cache.get(text);
+    if (hit === undefined) unknown.push(key);
+    else known.set(text, hit);
+  }
+  return unknown;
+}
