@@ -77,6 +77,10 @@ export function createEvidenceReader({ rum, bucketMs }: EvidenceDeps): EvidenceR
         bucketMs,
         strata,
         shards: sumShards(shardRows.filter((row) => row.epoch >= evidenceFrom)),
+        units: {},
+        shardCounts: {},
+        concentration: null,
+        segments: [],
         newest: window.newest(epoch),
         ingest: {
           accepted: sent('accepted'),

@@ -141,6 +141,7 @@ export function createWindow(bucketMs: number): EvidenceWindow {
           treatment: cellOfArm(treatment),
           control: cellOfArm(control),
           mature: { treatment: mature(treatment, matureBefore), control: mature(control, matureBefore) },
+          converted: { treatment: {}, control: {} },
         }));
     },
     newest(epoch) {

@@ -78,6 +78,9 @@ export function aStratum(of: {
 }): Stratum {
   const { epoch = 1, stage = 0, hour: index = 0, treatment = nobody, control = nobody } = of;
   const mature = ({ units, silent = 0 }: Visits) => ({ issued: units, seen: units - silent });
+  const converted = ({ units, silent = 0, conversions = 0 }: Visits) => ({
+    buy: { n: units - silent, x: conversions },
+  });
   return {
     epoch,
     stage,
@@ -85,6 +88,7 @@ export function aStratum(of: {
     treatment: cellOf(treatment),
     control: cellOf(control),
     mature: { treatment: mature(treatment), control: mature(control) },
+    converted: { treatment: converted(treatment), control: converted(control) },
   };
 }
 
@@ -96,6 +100,10 @@ export function anEvidence(strata: readonly Stratum[], after = hour, about: Part
     bucketMs: 60_000,
     strata,
     shards: {},
+    units: {},
+    shardCounts: {},
+    concentration: null,
+    segments: [],
     newest: { treatment: asOf, control: asOf },
     ingest: { accepted: 1000, invalid: 0, duplicate: 0, late: 0 },
     crossover: 0,
