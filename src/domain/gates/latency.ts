@@ -4,7 +4,7 @@ import { metrics } from '../metrics.ts';
 import type { Reference } from '../rollout.ts';
 import { quantiles, type Vital } from '../signal.ts';
 import { shareLogE } from '../stats/counts.ts';
-import { exceedanceExcess } from '../stats/exceedance.ts';
+import { exceedanceScore } from '../stats/exceedance.ts';
 import { largestWhere } from '../stats/invert.ts';
 import {
   exceedanceTables,
@@ -113,7 +113,7 @@ function differenceOf(ratio: Scale, reference: number, above: Scale['above']): S
 function estimatedRatio(strata: readonly LatencyStratum[], bin: number): number | null {
   const both = strata.filter(({ treatment, control }) => treatment.n > 0 && control.n > 0);
   if (both.length === 0) return null;
-  const slower = (shift: number) => exceedanceExcess(exceedanceTables(both, bin, shift)) > 0;
+  const slower = (shift: number) => exceedanceScore(exceedanceTables(both, bin, shift)).u > 0;
   const shift = largestWhere(slower, -120, 120);
   return shift === null ? null : Math.exp((shift + 0.5) * lnGamma) - 1;
 }

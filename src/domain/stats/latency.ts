@@ -16,23 +16,34 @@ export interface LatencyStratum {
   readonly control: LatencyArm;
 }
 
-/** Histogram with its tails added up once, for a look asks for many of them. */
-export function latencyArm(observations: { n: number; sumLn: number; hist: Histogram }): LatencyArm {
-  const { n, sumLn, hist } = observations;
-  const bins = hist.map(([bin]) => bin);
-  const tails = new Float64Array(hist.length + 1);
-  for (const [i, [, count]] of [...hist.entries()].reverse()) tails[i] = (tails[i + 1] ?? 0) + count;
-  const above = (bin: number): number => {
-    let low = 0;
-    let high = bins.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((bins[middle] ?? 0) > bin) high = middle;
-      else low = middle + 1;
-    }
-    return tails[low] ?? 0;
-  };
-  return { n, sumLn, above };
+const tails = new WeakMap<Histogram, LatencyArm>();
+
+/** Histogram with its tails added up once, for a look asks for many of them, and the next look for the same again. */
+export function latencyArm({ n, sumLn, hist }: { n: number; sumLn: number; hist: Histogram }): LatencyArm {
+  const known = tails.get(hist);
+  if (known !== undefined) return known;
+  const bins = new Int32Array(hist.length);
+  const above = new Float64Array(hist.length + 1);
+  for (let i = hist.length - 1; i >= 0; i--) {
+    const [bin, count] = hist[i] ?? [0, 0];
+    bins[i] = bin;
+    above[i] = (above[i + 1] ?? 0) + count;
+  }
+  const arm = { n, sumLn, above: (bin: number): number => above[firstAbove(bins, bin)] ?? 0 };
+  tails.set(hist, arm);
+  return arm;
+}
+
+/** Index of the first bin above `bin` in ascending `bins`; their number when there is none. */
+function firstAbove(bins: Int32Array, bin: number): number {
+  let low = 0;
+  let high = bins.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((bins[middle] ?? 0) > bin) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 /** Exceedances of a reference bin: treatment above `bin + shift`, control above `bin`. */
