@@ -1,6 +1,6 @@
 import { formatDuration } from './duration.ts';
 import type { Known, Report } from './lint-report.ts';
-import type { Gate, GatePolicy, Test } from './policy.ts';
+import type { Gate, GatePolicy } from './policy.ts';
 import { findSignal, type Signal } from './signal.ts';
 
 /** Rules G01 to G14 of rollout.md §7.3; G12 waits for inheritance. */
@@ -114,18 +114,40 @@ function duties(gate: Gate, { spec }: GatePolicy, known: Known, report: Report):
 /** A kill gate that trips before the hold gate of its signal leaves nobody time to look. */
 function stricter(gate: Gate, gates: readonly Gate[], report: Report): void {
   if (gate.tier !== 'kill') return;
-  for (const hold of gates.filter((other) => other.tier === 'hold' && other.signal === gate.signal))
-    for (const [index, test] of gate.tests.entries())
-      if (hold.tests.some((other) => tighter(test, other)))
-        report('G13', 'warning', ['tests', index], `kills before ${hold.name} holds; give the kill the wider margin`);
+  const mine = limitsOf(gate);
+  for (const hold of gates.filter((other) => other.tier === 'hold' && nameOf(other) === nameOf(gate))) {
+    const theirs = limitsOf(hold);
+    const shared = mine.flatMap((limit) => {
+      const other = theirs.find(({ scale }) => scale === limit.scale);
+      return other === undefined ? [] : [{ index: limit.index, isTighter: limit.at < other.at }];
+    });
+    const tighter = shared.filter(({ isTighter }) => isTighter);
+    // A kill that needs all of its tests comes after a hold that needs any, if one of them is the wider.
+    if (gate.when === 'all' && hold.when === 'any' && tighter.length < shared.length) continue;
+    for (const { index } of tighter)
+      report('G13', 'warning', ['tests', index], `kills before ${hold.name} holds; give the kill the wider margin`);
+  }
 }
 
-function tighter(kill: Test, hold: Test): boolean {
-  if (kill.type === 'absolute' && hold.type === 'absolute')
-    return (
-      (kill.max !== null && hold.max !== null && kill.max < hold.max) ||
-      (kill.min !== null && hold.min !== null && kill.min > hold.min)
-    );
-  if (kill.type === 'relative' && hold.type === 'relative') return kill.margin < hold.margin;
-  return kill.type === 'difference' && hold.type === 'difference' && kill.margin < hold.margin;
+const nameOf = ({ signal }: Gate): string | undefined => signal.split('@')[0];
+
+/** The limit on one scale at which a gate breaches; larger is wider, so the least tolerated value counts negative. */
+interface Limit {
+  readonly scale: 'max' | 'min' | 'relative' | 'difference';
+  readonly at: number;
+  readonly index: number;
+}
+
+/** Per scale the limit that decides: the tightest of a gate of `when: any`, the widest of one of `when: all`. */
+function limitsOf(gate: Gate): Limit[] {
+  const limits = gate.tests.flatMap((test, index): Limit[] => {
+    if (test.type === 'non_inferior') return [];
+    if (test.type !== 'absolute') return [{ scale: test.type, at: test.margin, index }];
+    return [
+      ...(test.max === null ? [] : [{ scale: 'max' as const, at: test.max, index }]),
+      ...(test.min === null ? [] : [{ scale: 'min' as const, at: -test.min, index }]),
+    ];
+  });
+  const ordered = limits.toSorted((a, b) => (gate.when === 'all' ? b.at - a.at : a.at - b.at));
+  return ordered.filter(({ scale }, i) => ordered.findIndex((other) => other.scale === scale) === i);
 }

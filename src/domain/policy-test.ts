@@ -1,9 +1,30 @@
 import { z } from 'zod';
-import { choice, Share } from './document.ts';
-import { scaleDown } from './duration.ts';
+import { Share } from './document.ts';
+import { parseShare, scaleDown, sharePattern } from './duration.ts';
 
-/** `lower_bound`: the whole interval is beyond the limit; `point`: the estimate alone. */
-const Confidence = choice(['lower_bound', 'point']).prefault('lower_bound');
+const certainty = 'from 50% to below 100%';
+const isCertainty = (share: number): boolean => share >= 0.5 && share < 1;
+const howSure = `write lower_bound, point, or a percentage ${certainty}`;
+
+/**
+ * How sure a breach must be. `lower_bound`: the whole interval is beyond the limit, within the error budget of the
+ * gate's tier; `point`: the estimate alone is. A share c, written `"50%"`: the evidence against the limit is at least
+ * 1/(1 - c), so 2 at 50 %. Beside a `lower_bound` test in a gate of `when: all` it makes the two-part rule: certain
+ * that it is worse at all, and more likely than not worse than the margin.
+ */
+const Confidence = z
+  .union(
+    [
+      z.enum(['lower_bound', 'point'], { error: howSure }),
+      z
+        .string({ error: howSure })
+        .regex(sharePattern, { error: howSure })
+        .transform((text) => parseShare(text) ?? 0)
+        .refine(isCertainty, { error: howSure }),
+    ],
+    { error: howSure },
+  )
+  .prefault('lower_bound');
 
 /** In the signal's unit; `"0.5pt"` for shares (0.005). */
 const DifferenceMargin = z.union(
@@ -36,9 +57,7 @@ const TestObject = z.discriminatedUnion(
       type: z.literal('non_inferior'),
       margin: Share,
       /** Inside a share: 0.95. */
-      confidence: Share.refine((share) => share >= 0.5 && share < 1, { error: 'from 50% to below 100%' }).prefault(
-        '95%',
-      ),
+      confidence: Share.refine(isCertainty, { error: certainty }).prefault('95%'),
     }),
   ],
   {

@@ -138,6 +138,10 @@ describe('policy rules', () => {
     expect(inPolicy({ tests })).toEqual(['G05 warning spec.gates.1.tests.0']);
     expect(inPolicy({ tests, consecutive: 3 })).toEqual([]);
   });
+  it('G05: a percentage is evidence, no bare estimate', () => {
+    const tests = [{ type: 'relative' as const, margin: '50%', confidence: '50%' }];
+    expect(inPolicy({ tests })).toEqual([]);
+  });
   it('G06: an absolute test has a limit', () => {
     expect(inPolicy({ tests: [{ type: 'absolute' }] })).toEqual(['G06 error spec.gates.1.tests.0']);
   });
@@ -171,6 +175,30 @@ describe('policy rules', () => {
     expect(found([aPolicy({ gates })])).toEqual(['G13 warning spec.gates.0.tests.0']);
     const reversed = [aGate({ tests: [hold] }), aGate({ name: 'second', tier: 'hold', tests: [kill] })];
     expect(found([aPolicy({ gates: reversed })])).toEqual([]);
+  });
+  it('G13: a kill of two parts is as wide as its wider margin', () => {
+    const tests = [
+      { type: 'relative' as const, margin: '0%' },
+      { type: 'relative' as const, margin: '15%', confidence: '50%' },
+    ];
+    const beside = (gate: Parameters<typeof aGate>[0], hold: string) =>
+      found([aPolicy({ gates: [aGate({ ...gate, tests }), aGate({ name: 'second', tier: 'hold', tests: [hold] })] })]);
+    expect(beside({ when: 'all' }, '<=+10%')).toEqual([]);
+    expect(beside({ when: 'all' }, '<=+20%')).toEqual(['G13 warning spec.gates.0.tests.1']);
+    expect(beside({ when: 'any' }, '<=+10%')).toEqual(['G13 warning spec.gates.0.tests.0']);
+  });
+  it('G13: a kill that also asks for a wider difference does not come first', () => {
+    const hold = aGate({ name: 'second', tier: 'hold', tests: ['<=+10%', '<=+1pt'] });
+    const at = (when: 'any' | 'all') =>
+      found([aPolicy({ gates: [aGate({ when, tests: ['<=+5%', '<=+2pt'] }), hold] })]);
+    expect(at('all')).toEqual([]);
+    expect(at('any')).toEqual(['G13 warning spec.gates.0.tests.0']);
+  });
+  it('G13: a pinned version of a signal is the same signal', () => {
+    const hold = aGate({ name: 'second', tier: 'hold', signal: 'js_error_rate@1' });
+    expect(found([aPolicy({ gates: [aGate({ tests: ['<=+5%'] }), hold] })])).toEqual([
+      'G13 warning spec.gates.0.tests.0',
+    ]);
   });
   it('G14: the unproven does not advance where people must be asked', () => {
     const gate = { tier: 'hold', signal: 'lcp_p75', inconclusive: { after: '1d', action: 'advance' } } as const;

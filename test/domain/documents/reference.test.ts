@@ -241,6 +241,38 @@ describe('a policy', () => {
   });
 });
 
+describe('the confidence of a test', () => {
+  const confidenceOf = (confidence: unknown) => {
+    const tests = [{ type: 'relative', margin: '5%', confidence }];
+    const gates = [{ name: 'g', signal: 'js_error_rate', tier: 'kill', tests }];
+    return parsePolicy({
+      apiVersion: 'tidegate.dev/v1',
+      kind: 'GatePolicy',
+      metadata: { name: 'web', version: 1, owner: 'o' },
+      spec: { gates },
+    });
+  };
+
+  it.each([
+    ['lower_bound', 'lower_bound'],
+    ['point', 'point'],
+    [undefined, 'lower_bound'],
+    ['50%', 0.5],
+    ['99.9%', 0.999],
+  ])('%s is read as %s', (written, confidence) => {
+    expect(confidenceOf(written)).toMatchObject({
+      ok: true,
+      value: { spec: { gates: [{ tests: [{ confidence }] }] } },
+    });
+  });
+
+  it.each(['49%', '100%', 'sure', 0.5, null])('is never %s', (written) => {
+    const message = 'write lower_bound, point, or a percentage from 50% to below 100%';
+    const path = 'spec.gates.0.tests.0.confidence';
+    expect(confidenceOf(written)).toMatchObject({ ok: false, problems: [{ path, message }] });
+  });
+});
+
 describe('a signal', () => {
   it('is built in for errors, silence, the five vitals and the end rate', () => {
     expect(builtinSignals.map((signal) => `${signal.metadata.name}@${signal.metadata.version}`)).toEqual([
