@@ -10,6 +10,8 @@ export type { Judged } from './settle.ts';
 export interface JudgeInput extends Settle {
   readonly evidence: Evidence;
   readonly signals: readonly Signal[];
+  /** False leaves numbers and sentences out of the readings, for looks that nobody reads; verdicts are the same. */
+  readonly detail?: boolean;
 }
 
 /** The one judgement: the tick, the simulations and the replay all ask it. Pure and total. */
@@ -18,9 +20,9 @@ export function judge(input: JudgeInput): Judged {
 }
 
 /** A gate that throws reads `error` by itself (`readGates`); should the look as a whole throw, every gate does. */
-function lookAt({ evidence, policy, signals, plan, rollout, look, now }: JudgeInput): Looked {
+function lookAt({ evidence, policy, signals, plan, rollout, look, detail = true, now }: JudgeInput): Looked {
   try {
-    return readGates({ evidence, policy, signals, plan, rollout, look, now });
+    return readGates({ evidence, policy, signals, plan, rollout, look, detail, now });
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     return {

@@ -1,28 +1,47 @@
-import type { EvidenceArm, Shard, Shards, Stratum } from '../evidence.ts';
+import type { Clustered, Evidence, EvidenceArm, Shards, UnitSums } from '../evidence.ts';
 import { lnGamma } from '../histogram.ts';
+import type { Vital } from '../signal.ts';
 import { type ClusterSums, clusterSums, designEffect, ratioVariance } from '../stats/cluster.ts';
-import type { LatencyNoise } from '../stats/latency.ts';
+import { type VitalTotals, vitalTotals } from './sums.ts';
+import type { View } from './view.ts';
+
+/** How noisy the page views of one metric are, their clustering in units included. */
+export interface LatencyNoise {
+  /** Design effect of exceedances, >= 1. */
+  readonly deff: number;
+  /** Variance of ln(value) per observation and arm, clusters included; null where it cannot be estimated. */
+  readonly lnVariance: { readonly treatment: number; readonly control: number } | null;
+}
+
+type PerArm<T> = { readonly [arm in EvidenceArm]: T };
 
 /** From here on a shard holds five units on average, and 64 of them measure the variance to some 18 % (stats.md §4). */
 const unitsForShards = 320;
 
 /**
- * How noisy page views of one metric are, their clustering in units included: from the 64 shards of units once there
- * are enough units, before that from the worst case, in which all page views of a unit are alike.
+ * From the exact sums over units; where there are none, from the 64 shards of units once there are enough units; before
+ * that from the worst case, in which all page views of a unit are alike.
  */
-export function noiseOf(
-  metric: string,
-  strata: readonly Stratum[],
-  shards: { readonly [arm in EvidenceArm]: Shards } | undefined,
-): LatencyNoise {
-  const treatment = totals(strata, metric, 'treatment');
-  const control = totals(strata, metric, 'control');
-  const enough = Math.min(treatment.units, control.units) >= unitsForShards;
+export function noiseOf(metric: Vital, all: View, evidence: Evidence): LatencyNoise {
+  const totals = vitalTotals(all, metric);
+  const units = evidence.units[metric];
+  if (units !== undefined && units.treatment.k >= 2 && units.control.k >= 2) return fromUnits(units);
+  const shards = evidence.shards[metric];
+  const enough = Math.min(totals.treatment.units, totals.control.units) >= unitsForShards;
   if (shards !== undefined && enough && shards.treatment.length > 0 && shards.control.length > 0)
     return fromShards(shards);
+  return atWorst(totals);
+}
+
+function atWorst({ treatment, control }: PerArm<VitalTotals>): LatencyNoise {
   const deff = worstDesignEffect(treatment.n + control.n, treatment.units + control.units);
   if (treatment.n < 2 || control.n < 2) return { deff, lnVariance: null };
-  return { deff, lnVariance: { treatment: treatment.lnVariance * deff, control: control.lnVariance * deff } };
+  return { deff, lnVariance: { treatment: plainVariance(treatment) * deff, control: plainVariance(control) * deff } };
+}
+
+/** Of ln(value), as if page views were independent, from the histogram's bins. */
+function plainVariance({ n, bins, squares }: VitalTotals): number {
+  return ((squares - (bins * bins) / n) / (n - 1)) * lnGamma * lnGamma;
 }
 
 /**
@@ -33,37 +52,53 @@ export function worstDesignEffect(observations: number, units: number): number {
   return units === 0 ? 1 : Math.max(1, (2 * observations) / units - 1);
 }
 
-function fromShards(shards: { readonly [arm in EvidenceArm]: Shards }): LatencyNoise {
-  const pooled = [...shards.treatment, ...shards.control];
-  const [lower, upper] = [sums(pooled, ({ bad1 }) => bad1), sums(pooled, ({ bad2 }) => bad2)];
-  const nearest = Math.abs(lower.y / lower.n - 0.25) <= Math.abs(upper.y / upper.n - 0.25) ? lower : upper;
-  const variance = (arm: Shards): number | null => {
-    const bins = sums(arm, ({ sumBin }) => sumBin);
-    const result = ratioVariance(bins);
-    return result === null ? null : result.variance * bins.n * lnGamma * lnGamma;
+function fromUnits({ treatment, control }: PerArm<UnitSums>): LatencyNoise {
+  const pooled = (of: (sums: UnitSums) => Clustered): ClusterSums => ({
+    k: treatment.k + control.k,
+    n: treatment.n + control.n,
+    nn: treatment.nn + control.nn,
+    y: of(treatment).y + of(control).y,
+    yy: of(treatment).yy + of(control).yy,
+    yn: of(treatment).yn + of(control).yn,
+  });
+  const own = ({ k, n, nn, bins }: UnitSums): ClusterSums => ({ k, n, nn, ...bins });
+  const deff = nearestQuarter(
+    pooled(({ bad1 }) => bad1),
+    pooled(({ bad2 }) => bad2),
+  );
+  return {
+    deff: deff * caution(treatment.k + control.k),
+    lnVariance: variances(own(treatment), own(control), caution(treatment.k + control.k)),
   };
-  const [treatment, control] = [variance(shards.treatment), variance(shards.control)];
-  const lnVariance = treatment === null || control === null ? null : { treatment, control };
-  return { deff: Math.max(1, designEffect(nearest) ?? 1), lnVariance };
 }
 
-function sums(shards: Shards, y: (shard: Shard) => number): ClusterSums {
-  return clusterSums(shards.map((shard) => ({ n: shard.n, y: y(shard) })));
+function fromShards({ treatment, control }: PerArm<Shards>): LatencyNoise {
+  const pooled = [...treatment, ...control];
+  const deff = nearestQuarter(
+    clusterSums(pooled.map(({ n, bad1 }) => ({ n, y: bad1 }))),
+    clusterSums(pooled.map(({ n, bad2 }) => ({ n, y: bad2 }))),
+  );
+  const bins = (arm: Shards) => clusterSums(arm.map(({ n, sumBin }) => ({ n, y: sumBin })));
+  return { deff, lnVariance: variances(bins(treatment), bins(control), 1) };
 }
 
-/** Units, observations and the variance of ln(value) from the histogram's bins. */
-function totals(strata: readonly Stratum[], metric: string, arm: EvidenceArm) {
-  let [n, units, sum, squares] = [0, 0, 0, 0];
-  for (const stratum of strata) {
-    const observations = stratum[arm].metrics[metric];
-    if (observations === undefined) continue;
-    n += observations.n;
-    units += Math.min(observations.n, stratum[arm].counts[`u:${metric}`] ?? 0);
-    for (const [bin, count] of observations.hist) {
-      sum += count * bin;
-      squares += count * bin * bin;
-    }
-  }
-  const lnVariance = n < 2 ? 0 : ((squares - (sum * sum) / n) / (n - 1)) * lnGamma * lnGamma;
-  return { n, units, lnVariance };
+/** Few clusters measure their own variance badly, and too small a variance invents evidence: it counts as larger. */
+function caution(clusters: number): number {
+  return 1 + 2 / Math.sqrt(clusters);
+}
+
+/** Of the two counters the one whose share is nearest to a quarter, as the exceedances of the 75th percentile are. */
+function nearestQuarter(bad1: ClusterSums, bad2: ClusterSums): number {
+  const nearest = Math.abs(bad1.y / bad1.n - 0.25) <= Math.abs(bad2.y / bad2.n - 0.25) ? bad1 : bad2;
+  return Math.max(1, designEffect(nearest) ?? 1);
+}
+
+/** Per observation of ln(value). The smaller arm's own estimate counts only where it is the larger one. */
+function variances(treatment: ClusterSums, control: ClusterSums, by: number): LatencyNoise['lnVariance'] {
+  const [t, c] = [ratioVariance(treatment), ratioVariance(control)];
+  if (t === null || c === null) return null;
+  const scale = lnGamma * lnGamma * by;
+  const own = { treatment: t.variance * treatment.n * scale, control: c.variance * control.n * scale };
+  const pooled = (own.treatment * treatment.n + own.control * control.n) / (treatment.n + control.n);
+  return { treatment: Math.max(own.treatment, pooled), control: own.control };
 }

@@ -26,27 +26,35 @@ interface SampleRatio {
  * beacons. Evidence of the epochs multiplies.
  */
 export function sampleRatio(strata: readonly Stratum[], state: RolloutState, plan: RolloutPlan): SampleRatio {
-  let [issued, received] = [0, 0];
+  const epochs = new Map<number, Split>();
+  for (const { epoch, stage, treatment, control } of strata) {
+    const split = epochs.get(epoch) ?? { stage, issued: [0, 0], seen: [0, 0] };
+    epochs.set(epoch, split);
+    split.issued[0] += treatment.counts.issued ?? 0;
+    split.issued[1] += control.counts.issued ?? 0;
+    split.seen[0] += treatment.counts.seen ?? 0;
+    split.seen[1] += control.counts.seen ?? 0;
+  }
+  const sum = { issued: 0, received: 0, treatment: 0, control: 0 };
   let expected: number | null = null;
-  for (const epoch of new Set(strata.map((stratum) => stratum.epoch))) {
-    const own = strata.filter((stratum) => stratum.epoch === epoch);
-    const share = treatmentShare(own[0]?.stage ?? -1, state, plan);
+  for (const { stage, issued, seen } of epochs.values()) {
+    sum.treatment += issued[0];
+    sum.control += issued[1];
+    const share = treatmentShare(stage, state, plan);
     if (share === null) continue;
     expected = share;
-    issued += logEOf(own, 'issued', share);
-    received += logEOf(own, 'seen', share);
+    sum.issued += sampleRatioLogE(issued[0], issued[0] + issued[1], share, kappa);
+    sum.received += sampleRatioLogE(seen[0], seen[0] + seen[1], share, kappa);
   }
-  const counts = { treatment: unitsOf(strata, 'treatment', 'issued'), control: unitsOf(strata, 'control', 'issued') };
-  return { issued, received, counts, expected };
+  const counts = { treatment: sum.treatment, control: sum.control };
+  return { issued: sum.issued, received: sum.received, counts, expected };
 }
 
-function logEOf(strata: readonly Stratum[], count: 'issued' | 'seen', share: number): number {
-  const treated = unitsOf(strata, 'treatment', count);
-  return sampleRatioLogE(treated, treated + unitsOf(strata, 'control', count), share, kappa);
-}
-
-function unitsOf(strata: readonly Stratum[], arm: EvidenceArm, count: 'issued' | 'seen'): number {
-  return strata.reduce((sum, stratum) => sum + (stratum[arm].counts[count] ?? 0), 0);
+/** Units of one stage epoch, treatment and control. */
+interface Split {
+  readonly stage: number;
+  readonly issued: [number, number];
+  readonly seen: [number, number];
 }
 
 /** Null where one arm is empty by design. */

@@ -4,13 +4,11 @@ import { estimateOf, lnGamma } from '../histogram.ts';
 import type { GatePolicy } from '../policy.ts';
 import type { Rollout } from '../rollout.ts';
 import type { Signal, Vital } from '../signal.ts';
-import { countLogE, shareLogE } from '../stats/counts.ts';
+import { countLogEOf, shareLogE } from '../stats/counts.ts';
 import { largestWhere, smallestWhere } from '../stats/invert.ts';
-import { fasterLogE } from '../stats/latency.ts';
-import { sumTables, swapArms, type Table } from '../stats/table.ts';
 import { noiseOf } from './clusters.ts';
-import { binOfQuantile, latencyStrata, type Quantile } from './latency.ts';
-import { type ProportionSource, tablesOf } from './proportion.ts';
+import { binOfQuantile, fasterLogE, type Quantile } from './latency.ts';
+import { countsBeyond, type ProportionSource, proportionOf, type Side, unitsIn, vitalTotals } from './sums.ts';
 import { valueText } from './text.ts';
 import type { Views } from './views.ts';
 
@@ -31,19 +29,19 @@ export interface RampInput {
   /** Percent of the next stage; null when there is none. */
   readonly nextExposure: number | null;
   readonly caps: HarmCaps;
+  /** Whether to say how large the effect may still be, which takes a search. */
+  readonly detail: boolean;
 }
 
 /** Why the evidence of the present stage epoch does not yet allow the next exposure; empty when it does. */
 export function rampWaits(input: RampInput): Wait[] {
-  const { nextExposure, caps } = input;
+  const { nextExposure } = input;
   if (nextExposure === null) return samplesWait(input);
+  const next = nextExposure / 100;
   const bounds = input.signals.flatMap((signal) => {
     const { source, statistic } = signal.spec;
-    if (source.event === 'web_vital') return vitalWait(input, source.field, statistic.q ?? 0.75, nextExposure / 100);
-    const tables = tablesOf(input.views.present, source);
-    return source.event === 'conversion'
-      ? conversionWait(tables, source.field, nextExposure / 100, caps)
-      : rateWait(signal, badTables(tables, source), nextExposure / 100, caps);
+    if (source.event === 'web_vital') return vitalWait(input, source.field, statistic.q ?? 0.75, next);
+    return source.event === 'conversion' ? conversionWait(input, source, next) : rateWait(input, signal, source, next);
   });
   return [...samplesWait(input), ...bounds];
 }
@@ -53,9 +51,7 @@ function wait(text: string): Wait[] {
 }
 
 function samplesWait({ views, minSamples }: RampInput): Wait[] {
-  const exposed = (arm: 'treatment' | 'control') =>
-    views.present.reduce((sum, stratum) => sum + (stratum[arm].counts.exposed ?? 0), 0);
-  const [treatment, control] = [exposed('treatment'), exposed('control')];
+  const { treatment, control } = unitsIn(views.present).exposed;
   const needed = Math.max(1, minSamples);
   if (Math.min(treatment, control) >= needed) return [];
   return wait(`${needed} units per arm in this stage: ${treatment} with the flag, ${control} without`);
@@ -69,77 +65,84 @@ function viewsNeeded(minSamples: number): number {
   return Math.min(minimumViews, Math.max(20, 3 * minSamples));
 }
 
+/** Bins, of some 2 %, beyond which no slow-down is looked for. */
+const slowest = 60;
+
 function vitalWait(input: RampInput, metric: Vital, q: Quantile, next: number): Wait[] {
   const { evidence, views, references, caps } = input;
   const reference = references[metric];
   if (reference === undefined) return wait(`a reference of ${metric} from control`);
-  const strata = latencyStrata(views.present, metric);
-  const seen = strata.reduce((sum, { treatment }) => sum + treatment.n, 0);
+  const seen = vitalTotals(views.present, metric).treatment.n;
   const needed = viewsNeeded(input.minSamples);
   if (seen < needed) return wait(`${needed} page views with ${metric} in treatment: ${seen} in this stage`);
-  const { deff } = noiseOf(metric, views.all, evidence.shards[metric]);
+  const { deff } = noiseOf(metric, views.all, evidence);
   const bin = binOfQuantile(q, reference);
-  const enough = Math.log(1 / caps.alpha);
-  const shift = smallestWhere((k) => fasterLogE(strata, bin, deff, Math.exp(k * lnGamma), lnGamma) >= enough, -8, 60);
-  const slower = shift === null ? Number.POSITIVE_INFINITY : Math.exp(shift * lnGamma) - 1;
-  if (slower * next <= caps.slower || slower * estimateOf(bin) * next <= caps.slowerBy) return [];
-  return wait(boundText(`${metric} p${100 * q}`, slower, 'slower', caps.slower / next));
-}
-
-/** Bad events of a signal where higher is better are the trials that lack it. */
-function badTables(tables: readonly Table[], source: ProportionSource): Table[] {
-  return source.event === 'end'
-    ? tables.map(({ xt, nt, xc, nc }) => ({ xt: nt - xt, nt, xc: nc - xc, nc }))
-    : [...tables];
+  const excluded = (shift: number) =>
+    fasterLogE(views.present, metric, bin, deff, Math.exp(shift * lnGamma)) >= Math.log(1 / caps.alpha);
+  const allowed = Math.max(caps.slower, caps.slowerBy / estimateOf(bin)) / next;
+  if (excluded(Math.min(slowest, Math.floor(Math.log1p(allowed) / lnGamma)))) return [];
+  const bound = (): number | null => {
+    const shift = smallestWhere(excluded, -8, slowest);
+    return shift === null ? null : Math.exp(shift * lnGamma) - 1;
+  };
+  return boundWait(input, `${metric} p${100 * q}`, bound, 'slower', caps.slower / next);
 }
 
 /** Steps of the search for a bound of a ratio: 2 % each. */
 const step = 0.02;
+const largestRatio = 50;
 
-function rateWait(signal: Signal, tables: readonly Table[], next: number, caps: HarmCaps): Wait[] {
-  const swapped = tables.map(swapArms);
-  const enough = Math.log(1 / caps.alpha);
-  const steps = smallestWhere(
-    (k) => countLogE(swapped, Math.exp(-k * step), 1) >= enough,
-    0,
-    Math.ceil(Math.log(50) / step),
-  );
-  const excess = steps === null ? Number.POSITIVE_INFINITY : Math.exp(steps * step) - 1;
-  const { xt, nt, xc, nc } = sumTables(tables);
+/** Bad events of a signal where higher is better are the trials that lack it. */
+function rateWait(input: RampInput, signal: Signal, source: ProportionSource, next: number): Wait[] {
+  const { views, caps } = input;
+  const lacking = source.event === 'end';
+  const side: Side = lacking ? 'lacking, swapped' : 'swapped';
+  const { nt, nc, ...events } = proportionOf(views.present, source);
+  const [xt, xc] = lacking ? [nt - events.xt, nc - events.xc] : [events.xt, events.xc];
   // Without an event in control, the rate of both arms stands in for its own; without any, there is no harm to bound.
   const rate = xc > 0 ? xc / nc : (xt + xc) / Math.max(1, nt + nc);
-  const excessShare = rate === 0 ? 0 : Math.min(excess * rate, shareBound(xt, nt, caps.alpha / 2) - rate);
-  if (excess * next <= caps.rate || excessShare * next <= caps.rateShare) return [];
-  const allowed = Math.max(caps.rate / next, caps.rateShare / next / rate);
-  return wait(
-    boundText(`${signal.metadata.name} (${valueText(signal, nt === 0 ? null : xt / nt)})`, excess, 'more', allowed),
-  );
+  const excluded = (ratio: number) =>
+    countLogEOf(views.present.sum(countsBeyond(source, 1 / ratio, side)), 1) >= Math.log(1 / caps.alpha);
+  const allowed = Math.max(caps.rate, rate === 0 ? Number.POSITIVE_INFINITY : caps.rateShare / rate) / next;
+  if (rate === 0 || excluded(1 + allowed)) return [];
+  // Where events are too few to bound a ratio, they bound the treatment's own share.
+  const share = rate + caps.rateShare / next;
+  if (share >= 1 || shareLogE(nt - xt, nt, 1 - share, 1) >= Math.log(2 / caps.alpha)) return [];
+  const bound = (): number | null => {
+    const steps = smallestWhere((k) => excluded(Math.exp(k * step)), 0, Math.ceil(Math.log(largestRatio) / step));
+    return steps === null ? null : Math.exp(steps * step) - 1;
+  };
+  const what = `${signal.metadata.name} (${valueText(signal, nt === 0 ? null : events.xt / nt)})`;
+  return boundWait(input, what, bound, 'more', allowed);
 }
 
-/** Upper bound of the treatment's own share: where events are too few to bound a ratio, they bound the share itself. */
-function shareBound(x: number, n: number, alpha: number): number {
-  const enough = Math.log(1 / alpha);
-  const steps = smallestWhere((k) => shareLogE(n - x, n, 1 - k * shareStep, 1) >= enough, 1, 1 / shareStep);
-  return steps === null ? 1 : steps * shareStep;
+function conversionWait(input: RampInput, source: ProportionSource, next: number): Wait[] {
+  const { views, caps } = input;
+  const allowed = caps.conversion / next;
+  const proven = (ratio: number) =>
+    countLogEOf(views.present.sum(countsBeyond(source, ratio, 'as is')), 1) >= Math.log(1 / caps.alpha);
+  if (allowed >= 1 || proven(1 - allowed)) return [];
+  const bound = (): number => {
+    const steps = largestWhere(
+      (k) => proven(Math.exp(k * step)),
+      Math.floor(Math.log(0.02) / step),
+      Math.ceil(Math.log(3) / step),
+    );
+    return 1 - (steps === null ? 0 : Math.exp(steps * step));
+  };
+  return boundWait(input, `${source.field} conversions`, bound, 'fewer', allowed);
 }
 
-/** Steps of the search for a bound of a share. */
-const shareStep = 0.0001;
-
-function conversionWait(tables: readonly Table[], name: string, next: number, caps: HarmCaps): Wait[] {
-  const enough = Math.log(1 / caps.alpha);
-  const lowest = Math.floor(Math.log(0.02) / step);
-  const steps = largestWhere(
-    (k) => countLogE(tables, Math.exp(k * step), 1) >= enough,
-    lowest,
-    Math.ceil(Math.log(3) / step),
-  );
-  const loss = 1 - (steps === null ? 0 : Math.exp(steps * step));
-  if (loss * next <= caps.conversion) return [];
-  return wait(boundText(`${name} conversions`, loss, 'fewer', caps.conversion / next));
-}
-
-function boundText(what: string, bound: number, worse: string, allowed: number): string {
-  const by = Number.isFinite(bound) ? `up to ${Math.round(100 * bound)} % ${worse} is possible` : 'no bound yet';
-  return `proof enough for the next exposure: ${what}, ${by}, at most ${Math.round(100 * allowed)} % is allowed`;
+function boundWait(
+  { detail }: RampInput,
+  what: string,
+  bound: () => number | null,
+  worse: string,
+  allowed: number,
+): Wait[] {
+  const limit = `at most ${Math.round(100 * allowed)} % is allowed`;
+  if (!detail) return wait(`proof enough for the next exposure: ${what}, ${limit}`);
+  const found = bound();
+  const by = found === null ? 'no bound yet' : `up to ${Math.round(100 * found)} % ${worse} is possible`;
+  return wait(`proof enough for the next exposure: ${what}, ${by}, ${limit}`);
 }

@@ -23,6 +23,8 @@ export interface ReadInput {
   readonly rollout: Rollout;
   /** A quick look reads kill gates and health alone. */
   readonly look: 'full' | 'quick';
+  /** False leaves numbers and sentences out of what is read; verdicts are the same. */
+  readonly detail: boolean;
   readonly now: Now;
 }
 
@@ -54,7 +56,7 @@ export function readGates(input: ReadInput): Looked {
   const streaks: { [gate: string]: Streak } = { ...rollout.progress.streaks };
   const readings = examined.map((each): Reading => {
     if ('text' in each) return each;
-    const { reading, streak } = readingOf(each, tiers, spec, streaks[each.gate.name], window);
+    const { reading, streak } = readingOf(each, tiers, spec, streaks[each.gate.name], window, input.detail);
     streaks[each.gate.name] = streak;
     return reading;
   });
@@ -83,6 +85,7 @@ export function readGates(input: ReadInput): Looked {
             minSamples: plan.spec.stages[rollout.state.stage]?.minSamples ?? 0,
             nextExposure: rollout.state.phase === 'completed' ? null : nextExposureOf(rollout, plan),
             caps: spec.harmCaps,
+            detail: input.detail,
           }),
   };
 }

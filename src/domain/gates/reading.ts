@@ -1,4 +1,4 @@
-import type { EvidenceState, Reading, Verdict } from '../decision.ts';
+import type { EvidenceState, Reading, Tier, Verdict } from '../decision.ts';
 import type { Evidence } from '../evidence.ts';
 import type { Gate, GatePolicy } from '../policy.ts';
 import type { Rollout, Streak } from '../rollout.ts';
@@ -71,6 +71,7 @@ export function readingOf(
   spec: GatePolicy['spec'],
   before: Streak | undefined,
   window: number,
+  detail: boolean,
 ): { reading: Reading; streak: Streak } {
   const { gate, presence, measured, tests } = examined;
   const needed = neededOf(spec, gate.tier);
@@ -81,17 +82,13 @@ export function readingOf(
   const streak = nextStreak(before, window, windowSays(examined, says, trusted));
   const verdict = verdictOf(examined, says, trusted, streak, spec);
   const deciding = tests?.deciding ?? null;
-  const bounds = deciding === null ? null : interval(deciding.shown, Math.log(1 / alphaOf(spec, gate.tier)));
+  const numbers = measured === null || !detail ? unsaid(measured) : told(measured, deciding, spec, gate.tier);
   const reading: Reading = {
     gate: gate.name,
     tier: gate.tier,
     signal: gate.signal,
     state: presence.state,
-    treatment: { n: measured?.shownUnits.treatment ?? 0, value: measured?.value.treatment ?? null },
-    control: { n: measured?.shownUnits.control ?? 0, value: measured?.value.control ?? null },
-    estimate: deciding?.shown.estimate ?? null,
-    low: bounds?.low ?? null,
-    high: bounds?.high ?? null,
+    ...numbers,
     scale: deciding?.scale ?? 'relative',
     margin: deciding?.margin ?? tests?.unproven?.margin ?? 0,
     logE: Math.min(50, Math.max(-50, logE)),
@@ -105,9 +102,29 @@ export function readingOf(
     action: gate.action,
     sticky: gate.sticky,
     runbook: gate.runbook,
-    text: textOf(examined, says, verdict, streak, bounds?.low ?? null),
+    text: detail ? textOf(examined, says, verdict, streak, numbers.low) : `${gate.name} reads ${verdict}`,
   };
   return { reading, streak };
+}
+
+type Numbers = Pick<Reading, 'treatment' | 'control' | 'estimate' | 'low' | 'high'>;
+
+function unsaid(measured: Measured | null): Numbers {
+  const { treatment, control } = measured?.units ?? { treatment: 0, control: 0 };
+  const nothing = { estimate: null, low: null, high: null };
+  return { treatment: { n: treatment, value: null }, control: { n: control, value: null }, ...nothing };
+}
+
+function told(measured: Measured, deciding: GateEvidence['deciding'], spec: GatePolicy['spec'], tier: Tier): Numbers {
+  const { units, value } = measured.shown();
+  const scale = deciding?.shown() ?? null;
+  const bounds = scale === null ? { low: null, high: null } : interval(scale, Math.log(1 / alphaOf(spec, tier)));
+  return {
+    treatment: { n: units.treatment, value: value.treatment },
+    control: { n: units.control, value: value.control },
+    estimate: scale?.estimate() ?? null,
+    ...bounds,
+  };
 }
 
 const missing: readonly EvidenceState[] = ['no_data', 'partial'];
@@ -147,7 +164,7 @@ function textOf(
   low: number | null,
 ): string {
   if (measured === null) return collecting;
-  const { treatment, control } = measured.value;
+  const { treatment, control } = measured.shown().value;
   const numbers = `${comparisonText(signal, treatment, control)}${differenceText(signal, treatment, control)}`;
   const parts = [numbers, limitText(gate, signal, measured, tests)];
   if (!enough)

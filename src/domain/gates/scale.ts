@@ -6,7 +6,7 @@ import { largestWhere, smallestWhere } from '../stats/invert.ts';
  * treatment / control - 1 (relative), in the signal's unit and not yet oriented by its direction.
  */
 export interface Scale {
-  readonly estimate: number | null;
+  estimate(): number | null;
   /** ln e-value against "the truth is at most `limit`". */
   above(limit: number): number;
   /** ln e-value against "the truth is at least `limit`". */
@@ -48,7 +48,10 @@ export function combineParts(whole: Scale, parts: readonly Part[]): Scale {
 export function oriented(scale: Scale, direction: 'lower_is_better' | 'higher_is_better'): Scale {
   if (direction === 'lower_is_better') return scale;
   return {
-    estimate: scale.estimate === null ? null : -scale.estimate,
+    estimate: () => {
+      const estimate = scale.estimate();
+      return estimate === null ? null : -estimate;
+    },
     above: (limit) => scale.below(-limit),
     below: (limit) => scale.above(-limit),
     grid: { from: -scale.grid.to, to: -scale.grid.from, limitAt: (step) => -scale.grid.limitAt(-step) },

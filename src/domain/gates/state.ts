@@ -1,8 +1,10 @@
 import type { EvidenceState } from '../decision.ts';
-import type { Evidence, EvidenceArm, Stratum } from '../evidence.ts';
+import type { Evidence, EvidenceArm } from '../evidence.ts';
 import { type Reliability, reliabilityOf } from '../reliability.ts';
 import type { Rollout } from '../rollout.ts';
 import type { Signal } from '../signal.ts';
+import { coveredBy, unitsIn, vitalTotals } from './sums.ts';
+import type { View } from './view.ts';
 import type { Views } from './views.ts';
 
 /** What is known about a signal's evidence in the present stage epoch, before its numbers are looked at. */
@@ -26,8 +28,7 @@ export function presenceOf(
   suspect: boolean,
 ): Presence {
   const { expectedLag, staleAfter } = signal.spec.freshness;
-  const treated = observed(views.present, signal, 'treatment');
-  const untreated = observed(views.present, signal, 'control');
+  const { treatment: treated, control: untreated } = observed(views.present, signal);
   const ageMs = ageOf(signal, evidence);
   const { accepted, invalid, duplicate } = evidence.ingest;
   const messages = accepted + invalid + duplicate;
@@ -53,13 +54,21 @@ function stateOf(treated: number, untreated: number, stale: boolean, suspect: bo
   return suspect ? 'suspect' : 'ok';
 }
 
-/** Observations or units of the signal in one arm. */
-function observed(strata: readonly Stratum[], { spec: { source } }: Signal, arm: EvidenceArm): number {
-  return strata.reduce((sum, stratum) => {
-    if (source.event === 'silence') return sum + stratum.mature[arm].issued;
-    if (source.event === 'web_vital') return sum + (stratum[arm].metrics[source.field]?.n ?? 0);
-    return sum + (stratum[arm].counts[source.event === 'end' ? 'starts' : 'exposed'] ?? 0);
-  }, 0);
+/** Observations or units of the signal per arm. */
+function observed(view: View, { spec: { source } }: Signal): PerArm {
+  const { exposed, starts, mature } = unitsIn(view);
+  switch (source.event) {
+    case 'web_vital': {
+      const { treatment, control } = vitalTotals(view, source.field);
+      return { treatment: treatment.n, control: control.n };
+    }
+    case 'silence':
+      return mature;
+    case 'end':
+      return starts;
+    default:
+      return exposed;
+  }
 }
 
 /**
@@ -78,35 +87,33 @@ function ageOf({ spec: { source } }: Signal, { asOf, newest }: Evidence): number
 function coverageOf(signal: Signal, views: Views, references: Rollout['references']): PerArm {
   const { source } = signal.spec;
   if (source.event === 'silence') return full;
-  const heard = shareOf(views, ({ mature }, arm) => ({ whole: mature[arm].issued, part: mature[arm].seen }));
+  const heard = shareOf(views, (view) => {
+    const { mature, matureSeen } = unitsIn(view);
+    return {
+      treatment: { whole: mature.treatment, part: matureSeen.treatment },
+      control: { whole: mature.control, part: matureSeen.control },
+    };
+  });
   if (source.event !== 'web_vital') return heard;
   // The reference has used up the metric of earlier buckets, not their exposures: its own hour cannot tell.
   const since = references[source.field]?.since ?? Number.NEGATIVE_INFINITY;
-  const later = (strata: readonly Stratum[]) => strata.filter(({ hour }) => hour >= since);
-  const having = shareOf({ present: later(views.present), all: later(views.all) }, (stratum, arm) => ({
-    whole: stratum[arm].counts.exposed ?? 0,
-    part: stratum[arm].counts[`u:${source.field}`] ?? 0,
-  }));
+  const having = shareOf(views, (view) => coveredBy(view, source.field, since));
   return { treatment: heard.treatment * having.treatment, control: heard.control * having.control };
 }
 
 type PerArm = { readonly [arm in EvidenceArm]: number };
+type Part = { readonly [arm in EvidenceArm]: { readonly whole: number; readonly part: number } };
 const full: PerArm = { treatment: 1, control: 1 };
 
 /** Part of the whole per arm, 0..1, in the first of the views that has enough units in both. */
-function shareOf(
-  views: Pick<Views, 'present' | 'all'>,
-  count: (stratum: Stratum, arm: EvidenceArm) => { readonly whole: number; readonly part: number },
-): PerArm {
-  for (const strata of [views.present, views.all]) {
-    const sums = (arm: EvidenceArm) => {
-      const counted = strata.map((stratum) => count(stratum, arm));
-      const whole = counted.reduce((sum, each) => sum + each.whole, 0);
-      return { whole, share: Math.min(1, counted.reduce((sum, each) => sum + each.part, 0) / whole) };
-    };
-    const [treatment, control] = [sums('treatment'), sums('control')];
+function shareOf({ present, all }: Views, count: (view: View) => Part): PerArm {
+  for (const view of [present, all]) {
+    const { treatment, control } = count(view);
     if (Math.min(treatment.whole, control.whole) < measurableUnits) continue;
-    return { treatment: treatment.share, control: control.share };
+    return {
+      treatment: Math.min(1, treatment.part / treatment.whole),
+      control: Math.min(1, control.part / control.whole),
+    };
   }
   return full;
 }

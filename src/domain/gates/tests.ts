@@ -9,16 +9,18 @@ interface Checked {
   readonly scale: ScaleName;
   /** As the policy says it: a tolerated worsening, or for `absolute` the limit itself. */
   readonly margin: number;
-  readonly confidence: 'lower_bound' | 'point';
+  readonly confidence: Confidence;
   /** ln e-value that the treatment is worse than allowed. */
   readonly logE: number;
-  /** The estimate alone is worse than allowed. */
-  readonly beyond: boolean;
+  /** Whether that is enough for a test that asks for less than the tier's own certainty. */
+  readonly met: boolean;
   /** Estimate and interval are read here, up is worse except on the absolute scale. */
-  readonly shown: Scale;
+  shown(): Scale;
   /** An absolute limit that control breaks too: an outage, not this flag. */
   readonly controlToo: boolean;
 }
+
+type Confidence = Exclude<Test, { type: 'non_inferior' }>['confidence'];
 
 /** A `non_inferior` test: what is to be proven, and how far the proof is. */
 interface Proof {
@@ -30,7 +32,7 @@ interface Proof {
 export interface GateEvidence {
   /** Combined ln e-value of the strict tests; null when the gate has none. */
   readonly logE: number | null;
-  /** A test on the estimate alone breaches. */
+  /** Tests that ask for less than the tier's certainty breach, and there are no others. */
   readonly pointBreach: boolean;
   /** The test whose numbers are shown; null for a gate that only asks for proof. */
   readonly deciding: Checked | null;
@@ -47,28 +49,26 @@ export function isStrict(gate: Gate): boolean {
 export function testGate(gate: Gate, signal: Signal, measured: Measured, controlNeeded: number): GateEvidence {
   const checked = gate.tests.flatMap((test) => check(test, signal, measured, controlNeeded));
   const strict = checked.filter(({ confidence }) => confidence === 'lower_bound');
-  const byPoint = checked.filter(({ confidence }) => confidence === 'point');
+  const lenient = checked.filter(({ confidence }) => confidence !== 'lower_bound');
   const all = gate.when === 'all';
+  const met = all ? lenient.every((test) => test.met) : lenient.some((test) => test.met);
   return {
-    logE: strict.length === 0 ? null : all ? weakest(strict, byPoint) : average(equalShares(strict)),
-    pointBreach:
-      strict.length === 0 || !all
-        ? byPoint.length > 0 && (all ? byPoint.every(({ beyond }) => beyond) : byPoint.some(({ beyond }) => beyond))
-        : false,
-    deciding: decidingOf(strict.length > 0 ? strict : byPoint, all),
+    logE: strict.length === 0 ? null : all ? weakest(strict, lenient) : average(equalShares(strict)),
+    pointBreach: lenient.length > 0 && met && (strict.length === 0 || !all),
+    deciding: decidingOf(strict.length > 0 ? strict : lenient, all),
     unproven: unprovenOf(gate.tests, signal, measured),
     controlToo: checked.some(({ controlToo }) => controlToo),
   };
 }
 
 /**
- * The minimum is valid for the union of the nulls. A point test beside strict ones is the two-part rule of stats.md §9:
- * while the estimate is within its margin the evidence against that margin counts, which is then never positive.
+ * The minimum is valid for the union of the nulls. A lenient test beside strict ones is the two-part rule of stats.md §9:
+ * until it is met the evidence against its own margin counts, and never in favour of a breach.
  */
-function weakest(strict: readonly Checked[], byPoint: readonly Checked[]): number {
+function weakest(strict: readonly Checked[], lenient: readonly Checked[]): number {
   return Math.min(
     ...strict.map(({ logE }) => logE),
-    ...byPoint.filter(({ beyond }) => !beyond).map(({ logE }) => Math.min(0, logE)),
+    ...lenient.filter(({ met }) => !met).map(({ logE }) => Math.min(0, logE)),
   );
 }
 
@@ -81,15 +81,21 @@ function decidingOf(checked: readonly Checked[], all: boolean): Checked | null {
   return sorted[0] ?? null;
 }
 
+/** `point`: the estimate alone is beyond; a share: evidence of at least 1 / (1 - share); `lower_bound` asks the tier. */
+function isMet(confidence: Confidence, logE: number, beyond: () => boolean): boolean {
+  if (confidence === 'lower_bound') return false;
+  return confidence === 'point' ? beyond() : logE >= Math.log(1 / (1 - confidence));
+}
+
 function check(test: Test, signal: Signal, measured: Measured, controlNeeded: number): Checked[] {
   if (test.type === 'non_inferior') return [];
   if (test.type === 'absolute') return checkAbsolute(test, measured, controlNeeded);
   const { direction } = signal.spec;
-  const shown = oriented(measured.shown[test.type], direction);
   const { confidence, margin, type: scale } = test;
+  const shown = () => oriented(measured.shown().scales[scale], direction);
   const logE = oriented(measured.evidence[scale], direction).above(margin);
-  const beyond = shown.estimate !== null && shown.estimate > margin;
-  return [{ scale, margin, confidence, logE, beyond, shown, controlToo: false }];
+  const met = isMet(confidence, logE, () => (shown().estimate() ?? Number.NEGATIVE_INFINITY) > margin);
+  return [{ scale, margin, confidence, logE, met, shown, controlToo: false }];
 }
 
 function checkAbsolute(
@@ -98,22 +104,23 @@ function checkAbsolute(
   controlNeeded: number,
 ): Checked[] {
   const { absolute } = measured.evidence;
-  const value = measured.value.treatment;
+  const value = () => measured.shown().value.treatment;
   const sides = [
-    { limit: test.max, side: 'above', beyond: (limit: number) => value !== null && value > limit },
-    { limit: test.min, side: 'below', beyond: (limit: number) => value !== null && value < limit },
+    { limit: test.max, side: 'above', beyond: (limit: number) => (value() ?? limit) > limit },
+    { limit: test.min, side: 'below', beyond: (limit: number) => (value() ?? limit) < limit },
   ] as const;
   return sides.flatMap(({ limit, side, beyond }) => {
     if (limit === null) return [];
     const controlToo = measured.control[side](limit) >= controlNeeded;
+    const logE = controlToo ? Math.min(0, absolute[side](limit)) : absolute[side](limit);
     return [
       {
         scale: 'absolute' as const,
         margin: limit,
         confidence: test.confidence,
-        logE: controlToo ? Math.min(0, absolute[side](limit)) : absolute[side](limit),
-        beyond: !controlToo && beyond(limit),
-        shown: measured.shown.absolute,
+        logE,
+        met: !controlToo && isMet(test.confidence, logE, () => beyond(limit)),
+        shown: () => measured.shown().scales.absolute,
         controlToo: controlToo && beyond(limit),
       },
     ];

@@ -1,12 +1,18 @@
 import type { Stratum } from '../evidence.ts';
+import { type View, viewOf } from './view.ts';
 
 /** The strata that one look compares: all of them, and those since each stage began. */
 export interface Views {
-  readonly all: readonly Stratum[];
+  readonly all: View;
   /** Those of the present stage epoch. */
-  readonly present: readonly Stratum[];
-  /** Shares sum to 1 and are fixed by the plan; `strata: null` = that stage has not begun. */
-  readonly parts: readonly { readonly weight: number; readonly strata: readonly Stratum[] | null }[];
+  readonly present: View;
+  /** Shares sum to 1 and are fixed by the plan; `view: null` = that stage has not begun. */
+  readonly parts: readonly ViewPart[];
+}
+
+export interface ViewPart {
+  readonly weight: number;
+  readonly view: View | null;
 }
 
 /**
@@ -14,22 +20,23 @@ export interface Views {
  * that starts late is not diluted by clean early stages (stats.md §8). `stages` counts those below 100 %.
  */
 export function viewsOf(strata: readonly Stratum[], epoch: number, stages: number): Views {
-  const present = strata.filter((stratum) => stratum.epoch === epoch);
-  if (stages === 0) return { all: strata, present, parts: [{ weight: 1, strata }] };
-  const parts: { weight: number; strata: readonly Stratum[] | null }[] = [{ weight: 0.5, strata }];
+  const all = viewOf(strata);
+  const present = viewOf(strata.filter((stratum) => stratum.epoch === epoch));
+  if (stages === 0) return { all, present, parts: [{ weight: 1, view: all }] };
+  const parts: { weight: number; view: View | null }[] = [{ weight: 0.5, view: all }];
   for (let stage = 0; stage < stages; stage++) {
     const since = sinceStage(strata, stage);
+    const length = since?.length ?? 0;
     // Equal suffixes are one e-value with the sum of their shares.
-    const same = parts.find((part) => (part.strata?.length ?? 0) === (since?.length ?? 0));
-    if (same === undefined) parts.push({ weight: 0.5 / stages, strata: since });
-    else same.weight += 0.5 / stages;
+    const same = parts.find(({ view }) => (view?.strata.length ?? 0) === length);
+    if (same !== undefined) same.weight += 0.5 / stages;
+    else parts.push({ weight: 0.5 / stages, view: since === null ? null : viewOf(since) });
   }
-  return { all: strata, present, parts };
+  return { all, present, parts };
 }
 
 function sinceStage(strata: readonly Stratum[], stage: number): readonly Stratum[] | null {
-  const epochs = strata.filter((stratum) => stratum.stage >= stage).map(({ epoch }) => epoch);
-  if (epochs.length === 0) return null;
-  const first = Math.min(...epochs);
-  return strata.filter(({ epoch }) => epoch >= first);
+  let first = Number.POSITIVE_INFINITY;
+  for (const stratum of strata) if (stratum.stage >= stage && stratum.epoch < first) first = stratum.epoch;
+  return first === Number.POSITIVE_INFINITY ? null : strata.filter(({ epoch }) => epoch >= first);
 }

@@ -1,5 +1,5 @@
 import type { Table } from './table.ts';
-import { excesses, mixCumulants, thetas, tiltCount } from './tilt.ts';
+import { excesses, mixCumulants, tiltCount } from './tilt.ts';
 
 /** Sums over strata, in any order: events of the treatment, and per tilt the normalizer of their likelihood. */
 export const countSize = 1 + tiltCount;

@@ -1,8 +1,4 @@
 import { edgeOf, type Histogram } from '../histogram.ts';
-import { average, type Weighted } from './combine.ts';
-import { stratifiedDifference } from './difference.ts';
-import { exceedanceLogE, exceedanceScore } from './exceedance.ts';
-import { logMeanAbove } from './normal-mixture.ts';
 import type { Table } from './table.ts';
 
 /** Observations of one arm in one stratum: how many, how many above a bin, and the sum of ln(value). */
@@ -70,80 +66,4 @@ export function shiftAbove(bin: number, ratio: number, lnGrowth: number): number
 /** The same for evidence that the quantile is less than `ratio` times the control's: rounded down. */
 export function shiftBelow(ratio: number, lnGrowth: number): number {
   return Math.floor(Math.log(ratio) / lnGrowth + 1e-9);
-}
-
-/** What a latency e-value is made of: shares of quantiles (by their frozen reference bin) and of the log mean; sum 1. */
-export interface LatencyMix {
-  readonly quantiles: readonly { readonly q: number; readonly bin: number; readonly weight: number }[];
-  readonly logMean: number;
-}
-
-export interface LatencyNoise {
-  /** Design effect of exceedances, >= 1. */
-  readonly deff: number;
-  /** Variance of ln(value) per observation and arm, clusters included; null where it cannot be estimated. */
-  readonly lnVariance: { readonly treatment: number; readonly control: number } | null;
-}
-
-/** Fewer treatment page views than this say nothing: the normal approximation would do the talking (stats.md §10). */
-const minimumViews = 25;
-const minimumViewsForMean = 50;
-/** Effect sizes that the log mean is tuned for. */
-const lnScales = [0.1, 0.5];
-
-/** Parts of the evidence that the treatment's distribution lies above `ratio` times the control's (stats.md §6). */
-export function slowerParts(
-  strata: readonly LatencyStratum[],
-  mix: LatencyMix,
-  noise: LatencyNoise,
-  ratio: number,
-  lnGrowth: number,
-): (Weighted & { readonly name: string })[] {
-  const views = strata.reduce((sum, { treatment }) => sum + treatment.n, 0);
-  const parts = mix.quantiles.map(({ q, bin, weight }) => ({
-    name: `p${q * 100}`,
-    weight,
-    logE:
-      views < minimumViews
-        ? 0
-        : exceedanceLogE(
-            exceedanceScore(exceedanceTables(strata, bin, shiftAbove(bin, ratio, lnGrowth))),
-            noise.deff,
-            1,
-          ),
-  }));
-  if (mix.logMean === 0) return parts;
-  const logE = views < minimumViewsForMean ? 0 : logMeanSlower(strata, noise, Math.log(ratio));
-  return [...parts, { name: 'the mean', weight: mix.logMean, logE }];
-}
-
-function logMeanSlower(strata: readonly LatencyStratum[], noise: LatencyNoise, limit: number): number {
-  if (noise.lnVariance === null) return 0;
-  const means = strata.map(({ treatment, control }) => ({
-    nt: treatment.n,
-    meanT: treatment.sumLn / treatment.n,
-    nc: control.n,
-    meanC: control.sumLn / control.n,
-  }));
-  const mean = stratifiedDifference(means, noise.lnVariance.treatment, noise.lnVariance.control);
-  return mean === null ? 0 : logMeanAbove(mean, limit, lnScales);
-}
-
-/** ln e-value against "the treatment is at most `ratio` times as slow". */
-export function slowerLogE(...input: Parameters<typeof slowerParts>): number {
-  return average(slowerParts(...input));
-}
-
-/**
- * ln e-value against "the treatment's quantile is at least `ratio` times the control's". One quantile only: an average
- * over several would prove that some quantile is fine, not this one.
- */
-export function fasterLogE(
-  strata: readonly LatencyStratum[],
-  bin: number,
-  deff: number,
-  ratio: number,
-  lnGrowth: number,
-): number {
-  return exceedanceLogE(exceedanceScore(exceedanceTables(strata, bin, shiftBelow(ratio, lnGrowth))), deff, -1);
 }

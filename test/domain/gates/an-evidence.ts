@@ -133,6 +133,7 @@ export function look(evidence: Evidence, about: Partial<ReadInput> = {}) {
     plan,
     rollout,
     look: 'full',
+    detail: true,
     now: at(),
     ...about,
   });

@@ -3,10 +3,11 @@ import type { Shard } from '../../../src/domain/evidence.ts';
 import { noiseOf, worstDesignEffect } from '../../../src/domain/gates/clusters.ts';
 import { nextStreak } from '../../../src/domain/gates/streaks.ts';
 import { combineTiers, neededOf } from '../../../src/domain/gates/tiers.ts';
+import { viewOf } from '../../../src/domain/gates/view.ts';
 import { viewsOf } from '../../../src/domain/gates/views.ts';
 import { edgeOf, lnGamma } from '../../../src/domain/histogram.ts';
 import { shiftAbove, shiftBelow } from '../../../src/domain/stats/latency.ts';
-import { aPolicy, aRollout, minute, monday } from '../../support/a-rollout.ts';
+import { aPolicy, aRollout, hour, minute, monday } from '../../support/a-rollout.ts';
 import { anEvidence, aStratum, chance, lcpReference, loads, look } from './an-evidence.ts';
 
 describe('a streak', () => {
@@ -53,12 +54,12 @@ describe('views of the evidence', () => {
 
   it('spend half on all data and half on what came since each stage, with shares that sum to one', () => {
     const { parts, present } = viewsOf(strata, 3, 3);
-    expect(parts.map(({ weight, strata: part }) => [Number(weight.toFixed(4)), part?.length ?? null])).toEqual([
+    expect(parts.map(({ weight, view }) => [Number(weight.toFixed(4)), view?.strata.length ?? null])).toEqual([
       [0.6667, 3],
       [0.1667, 2],
       [0.1667, null],
     ]);
-    expect(present.map(({ epoch }) => epoch)).toEqual([3]);
+    expect(present.strata.map(({ epoch }) => epoch)).toEqual([3]);
   });
 
   it('find a regression that starts late, and show it undiluted', () => {
@@ -105,7 +106,7 @@ describe('noise of page views', () => {
       treatment: { units: 100, vitals: { LCP: values } },
       control: { units: 100, vitals: { LCP: values } },
     });
-    expect(noiseOf('LCP', [stratum], undefined).deff).toBeCloseTo(worstDesignEffect(600, 200), 10);
+    expect(noiseOf('LCP', viewOf([stratum]), anEvidence([stratum])).deff).toBeCloseTo(worstDesignEffect(600, 200), 10);
     expect(worstDesignEffect(600, 200)).toBe(5);
   });
 
@@ -121,7 +122,11 @@ describe('noise of page views', () => {
       const bad = random() < 0.25 ? 10 : 0;
       return { n: 10, sum: 0, sumSq: 0, bad1: bad, bad2: 0, sumBin: 10 * (380 + Math.round(10 * random())) };
     });
-    const noise = noiseOf('LCP', [stratum], { treatment: shards, control: shards });
+    const noise = noiseOf(
+      'LCP',
+      viewOf([stratum]),
+      anEvidence([stratum], hour, { shards: { LCP: { treatment: shards, control: shards } } }),
+    );
     expect(noise.deff).toBeGreaterThan(8);
     expect(noise.deff).toBeLessThan(12);
     expect(noise.lnVariance?.treatment).toBeGreaterThan(0);
