@@ -1,19 +1,22 @@
 import type { EvidenceArm, Observations, Stratum } from '../evidence.ts';
-import type { SignalSource, Vital } from '../signal.ts';
+import { type SignalSource, type Vital, vitals } from '../signal.ts';
 import { addCounts, countSize } from '../stats/counts.ts';
 import { addExceedances, scoreSize } from '../stats/exceedance.ts';
 import { latencyArm } from '../stats/latency.ts';
 import { swapArms, type Table } from '../stats/table.ts';
-import type { Summand, View } from './view.ts';
+import { type Summand, summandOf, type View } from './view.ts';
 
 /** What the judge adds up over strata, one summand a question. Their sums are read by the functions beside them. */
 
 type PerArm<T> = { readonly [arm in EvidenceArm]: T };
 
+const named = (what: string) => Object.fromEntries(vitals.map((metric) => [metric, `${what} ${metric}`]));
+const exceedName = named('exceed');
+const totalsName = named('totals');
+
 /** Exceedances of a frozen bin: treatment above `bin + shift`, control above `bin`. A score (`stats/exceedance.ts`). */
 export function exceedances(metric: Vital, bin: number, shift: number): Summand {
-  return {
-    key: `exceed ${metric} ${bin} ${shift}`,
+  return summandOf(exceedName[metric] ?? metric, bin * 4096 + shift, () => ({
     size: scoreSize,
     add(sums, { treatment, control }) {
       const t = treatment.metrics[metric];
@@ -21,23 +24,22 @@ export function exceedances(metric: Vital, bin: number, shift: number): Summand 
       if (t === undefined || c === undefined) return;
       addExceedances(sums, latencyArm(t).above(bin + shift), t.n, latencyArm(c).above(bin), c.n);
     },
-  };
+  }));
 }
 
 /** Page views of one arm above a bin. */
 export function exceeding(metric: Vital, bin: number, arm: EvidenceArm): Summand {
-  return {
-    key: `above ${metric} ${bin} ${arm}`,
+  return summandOf(`above ${metric} ${arm}`, bin, () => ({
     size: 1,
     add(sums, stratum) {
       const observations = stratum[arm].metrics[metric];
       if (observations !== undefined) sums[0] = (sums[0] ?? 0) + latencyArm(observations).above(bin);
     },
-  };
+  }));
 }
 
 /** Weighted differences of means within strata, with what their variance needs; see `differenceOf`. */
-function addDifference(sums: Float64Array, at: number, nt: number, meanT: number, nc: number, meanC: number): void {
+function addDifference(sums: number[], at: number, nt: number, meanT: number, nc: number, meanC: number): void {
   if (nt === 0 || nc === 0) return;
   const weight = (nt * nc) / (nt + nc);
   sums[at] = (sums[at] ?? 0) + weight;
@@ -52,20 +54,19 @@ function addDifference(sums: Float64Array, at: number, nt: number, meanT: number
  * margin), one pooled variance would understate the smaller arm's. Null without a stratum that has both.
  */
 export function differenceOf(
-  sums: Float64Array,
+  sums: number[],
   at: number,
   varianceT: number,
   varianceC: number,
 ): { estimate: number; variance: number } | null {
-  const [weights = 0, total = 0, perT = 0, perC = 0] = sums.subarray(at, at + 4);
+  const [weights = 0, total = 0, perT = 0, perC = 0] = [sums[at], sums[at + 1], sums[at + 2], sums[at + 3]];
   if (weights === 0) return null;
   return { estimate: total / weights, variance: (perT * varianceT + perC * varianceC) / (weights * weights) };
 }
 
 /** Of ln(value), by `differenceOf` at 0. */
 export function logMeans(metric: Vital): Summand {
-  return {
-    key: `ln ${metric}`,
+  return summandOf(`ln ${metric}`, 0, () => ({
     size: 4,
     add(sums, { treatment, control }) {
       const t = treatment.metrics[metric];
@@ -73,7 +74,7 @@ export function logMeans(metric: Vital): Summand {
       if (t === undefined || c === undefined) return;
       addDifference(sums, 0, t.n, t.sumLn / t.n, c.n, c.sumLn / c.n);
     },
-  };
+  }));
 }
 
 /** Page views of one arm with a metric: their number, their units, and sums of their bins. */
@@ -87,24 +88,24 @@ export interface VitalTotals {
 export function vitalTotals(view: View, metric: Vital): PerArm<VitalTotals> {
   const sums = view.sum(vitalSummand(metric));
   const of = (at: number): VitalTotals => {
-    const [n = 0, units = 0, bins = 0, squares = 0] = sums.subarray(at, at + 4);
+    const [n = 0, units = 0, bins = 0, squares = 0] = [sums[at], sums[at + 1], sums[at + 2], sums[at + 3]];
     return { n, units, bins, squares };
   };
   return { treatment: of(0), control: of(4) };
 }
 
 function vitalSummand(metric: Vital): Summand {
-  return {
-    key: `totals ${metric}`,
+  const units = `u:${metric}`;
+  return summandOf(totalsName[metric] ?? metric, 0, () => ({
     size: 8,
     add(sums, { treatment, control }) {
-      addVital(sums, 0, treatment.metrics[metric], treatment.counts[`u:${metric}`]);
-      addVital(sums, 4, control.metrics[metric], control.counts[`u:${metric}`]);
+      addVital(sums, 0, treatment.metrics[metric], treatment.counts[units]);
+      addVital(sums, 4, control.metrics[metric], control.counts[units]);
     },
-  };
+  }));
 }
 
-function addVital(sums: Float64Array, at: number, of: Observations | undefined, units: number | undefined): void {
+function addVital(sums: number[], at: number, of: Observations | undefined, units: number | undefined): void {
   if (of === undefined) return;
   let bins = 0;
   let squares = 0;
@@ -148,7 +149,7 @@ export interface Proportion extends Table {
   /** Ratio of shares over strata (Mantel & Haenszel 1959), which a ramp's growing arm cannot bend; null without control events. */
   readonly ratio: number | null;
   /** For `differenceOf`, at 6. */
-  readonly sums: Float64Array;
+  readonly sums: number[];
 }
 
 export function proportionOf(view: View, source: ProportionSource): Proportion {
@@ -158,8 +159,7 @@ export function proportionOf(view: View, source: ProportionSource): Proportion {
 }
 
 function proportionSummand(source: ProportionSource): Summand {
-  return {
-    key: `share ${nameOf(source)}`,
+  return summandOf(`share ${nameOf(source)}`, 0, () => ({
     size: 10,
     add(sums, stratum) {
       const { xt, nt, xc, nc } = tableOf(stratum, source);
@@ -172,7 +172,7 @@ function proportionSummand(source: ProportionSource): Summand {
       sums[5] = (sums[5] ?? 0) + (xc * nt) / (nt + nc);
       addDifference(sums, 6, nt, xt / nt, nc, xc / nc);
     },
-  };
+  }));
 }
 
 /** What the events are compared by: as they are, with the arms swapped, or the trials that lack the event. */
@@ -180,11 +180,10 @@ export type Side = 'as is' | 'swapped' | 'lacking' | 'lacking, swapped';
 
 /** Evidence of a ratio of shares (`stats/counts.ts`). */
 export function countsBeyond(source: ProportionSource, ratio: number, side: Side): Summand {
-  return {
-    key: `count ${nameOf(source)} ${ratio} ${side}`,
+  return summandOf(`count ${nameOf(source)} ${side}`, ratio, () => ({
     size: countSize,
     add: (sums, stratum) => addCounts(sums, seenFrom(tableOf(stratum, source), side), ratio),
-  };
+  }));
 }
 
 function seenFrom(table: Table, side: Side): Table {
@@ -204,7 +203,6 @@ export function unitsIn(view: View): UnitCounts {
 }
 
 const unitSummand: Summand = {
-  key: 'units',
   size: 2 * unitCounts.length,
   add(sums, stratum) {
     for (const [offset, arm] of [[0, 'treatment'] as const, [1, 'control'] as const]) {
@@ -222,17 +220,18 @@ const unitSummand: Summand = {
 
 /** Units of a view with the metric, of those whose hour is not earlier than `since`. */
 export function coveredBy(view: View, metric: Vital, since: number): PerArm<{ whole: number; part: number }> {
-  const sums = view.sum({
-    key: `covered ${metric} ${since}`,
+  const units = `u:${metric}`;
+  const summand = summandOf(`covered ${metric}`, since, () => ({
     size: 4,
     add(into, { hour, treatment, control }) {
       if (hour < since) return;
       into[0] = (into[0] ?? 0) + (treatment.counts.exposed ?? 0);
-      into[1] = (into[1] ?? 0) + (treatment.counts[`u:${metric}`] ?? 0);
+      into[1] = (into[1] ?? 0) + (treatment.counts[units] ?? 0);
       into[2] = (into[2] ?? 0) + (control.counts.exposed ?? 0);
-      into[3] = (into[3] ?? 0) + (control.counts[`u:${metric}`] ?? 0);
+      into[3] = (into[3] ?? 0) + (control.counts[units] ?? 0);
     },
-  });
+  }));
+  const sums = view.sum(summand);
   const [wholeT = 0, partT = 0, wholeC = 0, partC = 0] = sums;
   return { treatment: { whole: wholeT, part: partT }, control: { whole: wholeC, part: partC } };
 }

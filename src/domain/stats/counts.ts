@@ -9,7 +9,7 @@ export const countSize = 1 + tiltCount;
  * stratum's events, the treatment's share of them is binomial (Lindon & Malek, NeurIPS 2022; stats.md §7). Strata without
  * events or with an empty arm say nothing.
  */
-export function addCounts(sums: Float64Array, { xt, nt, xc, nc }: Table, ratio: number): void {
+export function addCounts(sums: number[], { xt, nt, xc, nc }: Table, ratio: number): void {
   const x = xt + xc;
   if (x <= 0 || nt <= 0 || nc <= 0) return;
   sums[0] = (sums[0] ?? 0) + xt;
@@ -21,7 +21,7 @@ export function addCounts(sums: Float64Array, { xt, nt, xc, nc }: Table, ratio: 
 }
 
 /** ln e-value of such sums, tempered by the design effect `deff` >= 1. */
-export function countLogEOf(sums: Float64Array, deff: number): number {
+export function countLogEOf(sums: number[], deff: number): number {
   return mixCumulants(sums[0] ?? 0, sums, 1, deff);
 }
 
@@ -30,12 +30,12 @@ export function countLogEOf(sums: Float64Array, deff: number): number {
  * the ratio.
  */
 export function countLogE(tables: readonly Table[], ratio: number, deff: number): number {
-  const sums = new Float64Array(countSize);
+  const sums = new Array<number>(countSize).fill(0);
   for (const table of tables) addCounts(sums, table, ratio);
   return countLogEOf(sums, deff);
 }
 
-const cumulants = new Float64Array(tiltCount);
+const cumulants = new Array<number>(tiltCount).fill(0);
 
 /**
  * ln e-value against "the share is at most `limit`" from `x` events of `n` trials of one arm; exact for any mixture of

@@ -8,7 +8,7 @@ import { excesses, mixCumulants, thetas, tiltCount } from './tilt.ts';
 export const scoreSize = 2 + tiltCount;
 
 /** Adds one stratum's exceedances (`x`) among its observations (`n`) to a score (stats.md §6). */
-export function addExceedances(score: Float64Array, xt: number, nt: number, xc: number, nc: number): void {
+export function addExceedances(score: number[], xt: number, nt: number, xc: number, nc: number): void {
   const n = nt + nc;
   const x = xt + xc;
   if (nt === 0 || nc === 0 || n < 2) return;
@@ -26,7 +26,7 @@ export function addExceedances(score: Float64Array, xt: number, nt: number, xc: 
 }
 
 /** ln e-value of such sums; see `exceedanceLogE`. */
-export function exceedanceLogEOf(sums: Float64Array, deff: number, sign: 1 | -1): number {
+export function exceedanceLogEOf(sums: number[], deff: number, sign: 1 | -1): number {
   return mixCumulants(sign * (sums[0] ?? 0), sums, 2, deff);
 }
 
@@ -34,12 +34,12 @@ export function exceedanceLogEOf(sums: Float64Array, deff: number, sign: 1 | -1)
 export interface Score {
   readonly u: number;
   readonly v: number;
-  readonly sums: Float64Array;
+  readonly sums: number[];
 }
 
 /** Scores exceedances stratum by stratum. */
 export function exceedanceScore(tables: readonly Table[]): Score {
-  const sums = new Float64Array(scoreSize);
+  const sums = new Array<number>(scoreSize).fill(0);
   for (const { xt, nt, xc, nc } of tables) addExceedances(sums, xt, nt, xc, nc);
   return { u: sums[0] ?? 0, v: sums[1] ?? 0, sums };
 }

@@ -17,7 +17,7 @@ export const tiltCount = tilts.length;
 export const thetas = Float64Array.from(tilts, ({ theta }) => theta);
 export const excesses = Float64Array.from(tilts, ({ excess }) => excess);
 const lnWeights = Float64Array.from(tilts, ({ lnWeight }) => lnWeight);
-const terms = new Float64Array(tiltCount);
+const terms = new Array<number>(tiltCount).fill(0);
 
 function grid(): Tilt[] {
   const points = Array.from({ length: 32 }, (_, j) => {
@@ -38,7 +38,7 @@ const negligible = -40;
  * `theta u - cumulant`, tempered by the design effect `deff` >= 1, averaged over the grid. Plain loops over typed arrays:
  * this runs for every quantile of every gate at every look.
  */
-export function mixCumulants(u: number, cumulants: Float64Array, from: number, deff: number): number {
+export function mixCumulants(u: number, cumulants: number[], from: number, deff: number): number {
   let top = Number.NEGATIVE_INFINITY;
   for (let j = 0; j < tiltCount; j++) {
     const term = (lnWeights[j] ?? 0) + ((thetas[j] ?? 0) * u - (cumulants[from + j] ?? 0)) / deff;
