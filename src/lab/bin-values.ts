@@ -1,0 +1,36 @@
+import { estimateOf, lastBin } from '../domain/histogram.ts';
+import { metrics } from '../domain/metrics.ts';
+import { type Vital, vitals } from '../domain/signal.ts';
+
+/** What one observation in a bin adds to the sums of a metric: columns, indexed by bin. */
+export interface BinValues {
+  readonly vital: Vital;
+  /** Winsorised integer in the stored unit. */
+  readonly value: Float64Array;
+  /** Its logarithm in steps of `lnStep`, as ingest rounds it: sums are exact in any order. */
+  readonly lnSteps: Float64Array;
+  readonly bad1: Uint8Array;
+  readonly bad2: Uint8Array;
+}
+
+/** As in `ingest/cell.ts`. */
+export const lnStep = 2 ** -20;
+
+/** The integer that stands for a bin: what a simulated page view of this bin would have reported. */
+export function valueOfBin(bin: number): number {
+  return Math.round(estimateOf(bin));
+}
+
+/** By index into `vitals`. */
+export const binValues: readonly BinValues[] = vitals.map((vital) => {
+  const { winsor, bad1, bad2 } = metrics[vital];
+  const bins = Array.from({ length: lastBin + 1 }, (_, bin) => valueOfBin(bin));
+  const value = Float64Array.from(bins, (at) => Math.min(at, winsor));
+  return {
+    vital,
+    value,
+    lnSteps: value.map((at) => Math.round(Math.log(Math.max(1, at)) / lnStep)),
+    bad1: Uint8Array.from(bins, (at) => (at > bad1 ? 1 : 0)),
+    bad2: Uint8Array.from(bins, (at) => (at > bad2 ? 1 : 0)),
+  };
+});
