@@ -6,6 +6,27 @@ export type EvidenceState = 'ok' | 'no_data' | 'partial' | 'stale' | 'suspect' |
 export type Verdict = 'pass' | 'watch' | 'hold' | 'kill' | 'inconclusive' | 'no_data' | 'unreliable' | 'error';
 export type Action = 'ramp' | 'stay' | 'watch' | 'hold' | 'step_back' | 'exclude_segment' | 'kill' | 'complete';
 
+/** One value of a dimension that a gate's excess comes from, of cells large enough to be shown. */
+export interface Where {
+  readonly dimension: string;
+  readonly value: string;
+  /** Of the dimension's excess, 0..1: shares of the values that are worse at all sum to 1, those not shown included. */
+  readonly share: number;
+  /** Of the dimension's units, 0..1: what the share would be if the excess were evenly spread. */
+  readonly part: number;
+  /** As in the reading, of this value alone. */
+  readonly treatment: { readonly n: number; readonly value: number | null };
+  readonly control: { readonly n: number; readonly value: number | null };
+  /** Relative to control, up is worse, with its always-valid 95 % interval. */
+  readonly estimate: number | null;
+  readonly low: number | null;
+  readonly high: number | null;
+  /** Certainly worse by itself: at most a tenth of the values so called are not. */
+  readonly worse: boolean;
+  /** Worse, and clearly more so than the rest of its dimension. */
+  readonly standsOut: boolean;
+}
+
 /** What one gate (or health check, named `health.<check>`) says now. Numbers are null where undefined, never NaN. */
 export interface Reading {
   readonly gate: string;
@@ -39,6 +60,8 @@ export interface Reading {
   readonly action: 'hold' | 'step_back' | 'kill' | 'watch';
   readonly sticky: boolean;
   readonly runbook: string | null;
+  /** Where the excess comes from, largest share first; empty where nobody asked, or no cell is large enough. */
+  readonly where: readonly Where[];
   /** One plain sentence with the numbers, e.g. `js errors 7.4 % with the flag, 1.1 % without`. */
   readonly text: string;
 }

@@ -201,6 +201,7 @@ export function aReading(reading: Partial<Reading> = {}): Reading {
     action: 'hold',
     sticky: false,
     runbook: null,
+    where: [],
     text: 'LCP p75 2 310 ms with the flag, 2 240 ms without',
     ...reading,
   };

@@ -125,6 +125,7 @@ export function aReading(about: Partial<Reading> = {}): Reading {
     action: 'hold',
     sticky: false,
     runbook: null,
+    where: [],
     text: 'js errors 1.1 % with the flag, 1.1 % without',
     ...about,
   };

@@ -185,6 +185,7 @@ function base(check: string, window: number, bad: boolean): Reading {
     action: 'hold',
     sticky: false,
     runbook: null,
+    where: [],
     text: '',
   };
 }

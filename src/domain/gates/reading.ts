@@ -102,6 +102,7 @@ export function readingOf(
     action: gate.action,
     sticky: gate.sticky,
     runbook: gate.runbook,
+    where: [],
     text: detail ? textOf(examined, says, verdict, streak, numbers.low) : `${gate.name} reads ${verdict}`,
   };
   return { reading, streak };
@@ -222,6 +223,7 @@ export function errorReading(gate: Gate, message: string): Reading {
     action: gate.action,
     sticky: gate.sticky,
     runbook: gate.runbook,
+    where: [],
     text: `the evaluation failed: ${message}`,
   };
 }
