@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { choice, Duration, later, Name, Owner, type Parsed, parseDocument } from './document.ts';
+import { choice, Duration, Name, Owner, type Parsed, parseDocument } from './document.ts';
+import { metrics } from './metrics.ts';
 
 /** Web vitals that beacons carry; the keys of `Cell.metrics`. CLS is stored x 1000 and read plain. */
 export const vitals = ['LCP', 'INP', 'CLS', 'FCP', 'TTFB'] as const;
@@ -16,17 +17,19 @@ export const quantiles = [0.5, 0.75, 0.9, 0.95, 0.99] as const;
  *
  * | event | field | statistic | events of trials |
  * |---|---|---|---|
- * | `web_vital` | `LCP`, `INP`, `CLS`, `FCP`, `TTFB` | quantile | `metrics[field]`, clustered by its shards |
+ * | `web_vital` | `LCP`, `INP`, `CLS`, `FCP`, `TTFB` | quantile | `metrics[field]`, clustered by unit |
+ * | `web_vital` | the same | mean | `sum / n` of `metrics[field]`: of winsorised values (`metrics.ts`) |
  * | `error` | `units` | proportion | `err` of `exposed` |
+ * | `error` | `views` | rate, proportion | `errViews` of `views`, clustered by unit |
  * | `silence` | `units` | proportion | `issued - seen` of `issued`, over the mature counters |
  * | `end` | `views` | proportion | `ends` of `starts` |
- * | `conversion` | name of the conversion | proportion | `conv:<field>` of `exposed` |
+ * | `conversion` | name of the conversion | proportion | `converted[field]`: units older than `maturity` |
  */
 const Source = z.discriminatedUnion(
   'event',
   [
     z.strictObject({ type: rumType(), event: z.literal('web_vital'), field: z.enum(vitals) }),
-    z.strictObject({ type: rumType(), event: z.literal('error'), field: z.literal('units') }),
+    z.strictObject({ type: rumType(), event: z.literal('error'), field: choice(['units', 'views']) }),
     z.strictObject({ type: rumType(), event: z.literal('silence'), field: z.literal('units') }),
     z.strictObject({ type: rumType(), event: z.literal('end'), field: z.literal('views') }),
     z.strictObject({
@@ -44,10 +47,32 @@ function rumType() {
 }
 
 const Statistic = z.strictObject({
-  kind: choice(['proportion', 'quantile'], ['mean', 'rate', 'ratio']),
+  kind: choice(['proportion', 'rate', 'mean', 'quantile'], ['ratio']),
   /** Of a quantile only. */
   q: z.literal(quantiles, { error: `use one of ${quantiles.join(', ')}` }).optional(),
 });
+
+/** How a source can be read, the usual way first, and what one observation of it is. */
+function readingOf(source: SignalSource): {
+  readonly kinds: readonly z.output<typeof Statistic>['kind'][];
+  readonly unit: 'user' | 'pageview';
+} {
+  switch (source.event) {
+    case 'web_vital':
+      return { kinds: ['quantile', 'mean'], unit: 'pageview' };
+    case 'error':
+      return source.field === 'units'
+        ? { kinds: ['proportion'], unit: 'user' }
+        : { kinds: ['rate', 'proportion'], unit: 'pageview' };
+    case 'end':
+      return { kinds: ['proportion'], unit: 'pageview' };
+    case 'silence':
+    case 'conversion':
+      return { kinds: ['proportion'], unit: 'user' };
+  }
+}
+
+const halfAnHour = 30 * 60_000;
 
 const SignalSpec = z
   .strictObject({
@@ -56,10 +81,20 @@ const SignalSpec = z
     domain: choice(['experience', 'errors', 'latency', 'business', 'satisfaction', 'traffic']),
     source: Source,
     statistic: Statistic,
-    /** What one observation is. Inference is clustered by the assignment unit (`user`) in every case. */
-    analysisUnit: choice(['user', 'pageview'], ['session']),
+    /**
+     * What one observation is. Inference is clustered by the assignment unit in every case. Beacons carry no session of
+     * their own, so a `session` is the assignment unit within one stage epoch, which is what `user` says too: it is read
+     * as `user`. Whoever wants sessions compared assigns by session (`unit.key` of the plan).
+     */
+    analysisUnit: choice(['user', 'session', 'pageview']).transform((unit) => (unit === 'session' ? 'user' : unit)),
     direction: choice(['lower_is_better', 'higher_is_better']),
-    cap: later('own winsorising limits; each metric has one'),
+    /**
+     * Ms from a unit's first exposure until it counts, with the value it has then; 0 for all but conversions. Default:
+     * 30 minutes.
+     */
+    maturity: Duration.optional(),
+    /** Says what is so: values are winsorised as they are stored, each vital at its own limit (`metrics.ts`). */
+    cap: z.number().gt(0).optional(),
     freshness: z
       .strictObject({ expectedLag: Duration.prefault('20s'), staleAfter: Duration.prefault('5m') })
       .prefault({}),
@@ -79,20 +114,35 @@ const SignalSpec = z
       .prefault({}),
   })
   .superRefine((spec, context) => {
-    const vital = spec.source.event === 'web_vital';
+    const { source, statistic, analysisUnit, maturity, cap, freshness } = spec;
     const complain = (path: string[], message: string): void => context.addIssue({ code: 'custom', path, message });
-    if (vital !== (spec.statistic.kind === 'quantile'))
-      complain(
-        ['statistic', 'kind'],
-        vital ? 'a web vital is read as a quantile' : 'this event is read as a proportion',
-      );
-    if ((spec.statistic.kind === 'quantile') !== (spec.statistic.q !== undefined))
+    const { kinds, unit } = readingOf(source);
+    if (!kinds.includes(statistic.kind))
+      complain(['statistic', 'kind'], `${source.event} ${source.field} is read as a ${kinds.join(' or a ')}`);
+    if ((statistic.kind === 'quantile') !== (statistic.q !== undefined))
       complain(['statistic', 'q'], 'a quantile, and nothing else, needs `q`, for example 0.75');
-    const unit = vital || spec.source.event === 'end' ? 'pageview' : 'user';
-    if (spec.analysisUnit !== unit) complain(['analysisUnit'], `one observation of this event is a ${unit}`);
-    if (spec.freshness.staleAfter <= spec.freshness.expectedLag)
+    if (analysisUnit !== unit) complain(['analysisUnit'], `one observation of this event is a ${unit}`);
+    if (maturity !== undefined && source.event !== 'conversion')
+      complain(['maturity'], 'only a conversion waits for its units to mature; leave it out');
+    if (cap !== undefined && cap !== limitOf(source)) complain(['cap'], capMessage(source));
+    if (freshness.staleAfter <= freshness.expectedLag)
       complain(['freshness', 'staleAfter'], 'must be longer than `expectedLag`, or evidence is born stale');
-  });
+  })
+  .transform(({ maturity, cap: _, ...spec }) => ({
+    ...spec,
+    maturity: spec.source.event === 'conversion' ? (maturity ?? halfAnHour) : 0,
+  }));
+
+/** The winsorising limit of a vital, as people write its values: ms, or plain CLS. */
+function limitOf(source: SignalSource): number | null {
+  return source.event === 'web_vital' ? metrics[source.field].winsor / metrics[source.field].scale : null;
+}
+
+function capMessage(source: SignalSource): string {
+  if (source.event !== 'web_vital') return 'only the values of web vitals have a limit; leave it out';
+  const limit = `${limitOf(source)} ${metrics[source.field].unit}`.trim();
+  return `not_supported_yet: own limits; ${source.field} is stored with the limit ${limit}, so leave \`cap\` out`;
+}
 
 /** A measured quantity. Input: the authored form; output: the same with defaults filled in and durations in ms. */
 export const Signal = z.strictObject({

@@ -110,7 +110,12 @@ describe('a plan', () => {
           comparison: { control: { ratio: 4 }, holdback: null },
           waves: [],
           start: { trigger: 'at', at: null, approval: null },
-          preflight: { mode: 'skip' },
+          preflight: {
+            mode: 'skip',
+            duration: 1_800_000,
+            minReliability: 0.6,
+            checks: ['flag_evaluated', 'exposures_received', 'beacons_joined', 'signals_fresh', 'arms_balanced'],
+          },
           stages: [{ name: 'canary', exposure: 1, bake: 1_200_000, minSamples: 0, maxDwell: null, approval: null }],
           pace: { maxIncreasePerDay: null },
           windows: { timezone: 'UTC', allow: [], freeze: [] },
@@ -126,8 +131,7 @@ describe('a plan', () => {
   });
 
   it.each([
-    [{ preflight: { mode: 'checks' } }, 'spec.preflight.mode'],
-    [{ preflight: { mode: 'aa' } }, 'spec.preflight.mode'],
+    [{ preflight: { mode: 'checks', checks: ['power'] } }, 'spec.preflight.checks.0'],
     [{ preflight: { mode: 'skip', drill: {} } }, 'spec.preflight.drill'],
     [{ start: { trigger: 'deploy' } }, 'spec.start.trigger'],
     [{ start: { requires: [] } }, 'spec.start.requires'],
@@ -296,22 +300,85 @@ describe('a signal', () => {
     expect(findSignal('js_error_rate@3', [first, second])).toBeNull();
   });
 
-  it('is refused when nothing in this release could compute it', () => {
-    const spec = {
-      class: 'core',
-      domain: 'latency',
-      source: { type: 'server', event: 'error', field: 'units' },
-      statistic: { kind: 'mean' },
+  const written = (spec: object) =>
+    parseSignal({
+      apiVersion: 'tidegate.dev/v1',
+      kind: 'Signal',
+      metadata: { name: 'own', version: 1, owner: 'o' },
+      spec: { class: 'core', domain: 'errors', direction: 'lower_is_better', ...spec },
+    });
+  const vital = (statistic: object, more: object = {}) =>
+    written({
+      source: { type: 'rum', event: 'web_vital', field: 'LCP' },
+      statistic,
+      analysisUnit: 'pageview',
+      ...more,
+    });
+  const share = (event: string, field: string, more: object = {}) =>
+    written({
+      source: { type: 'rum', event, field },
+      statistic: { kind: 'proportion' },
       analysisUnit: 'user',
-      direction: 'lower_is_better',
-    };
-    const metadata = { name: 'api', version: 1, owner: 'o' };
-    expect(parseSignal({ apiVersion: 'tidegate.dev/v1', kind: 'Signal', metadata, spec })).toMatchObject({
+      ...more,
+    });
+  const views = (kind: string) => share('error', 'views', { statistic: { kind }, analysisUnit: 'pageview' });
+
+  it('lets a conversion mature for half an hour, or as long as it says', () => {
+    const waits = (maturity: number) => ({ ok: true, value: { spec: { maturity } } });
+    expect(share('conversion', 'order')).toMatchObject(waits(1_800_000));
+    expect(share('conversion', 'order', { maturity: '2h' })).toMatchObject(waits(7_200_000));
+    expect(share('error', 'units')).toMatchObject(waits(0));
+  });
+
+  it('counts page views with an error as a rate or a proportion', () => {
+    expect(views('rate')).toMatchObject({ ok: true, value: { spec: { statistic: { kind: 'rate' } } } });
+    expect(views('proportion')).toMatchObject({ ok: true });
+  });
+
+  it('reads a web vital as a quantile or as a mean', () => {
+    expect(vital({ kind: 'quantile', q: 0.9 })).toMatchObject({ ok: true });
+    expect(vital({ kind: 'mean' })).toMatchObject({ ok: true, value: { spec: { statistic: { kind: 'mean' } } } });
+  });
+
+  it('reads a session as the assignment unit', () => {
+    expect(share('error', 'units', { analysisUnit: 'session' })).toMatchObject({
+      ok: true,
+      value: { spec: { analysisUnit: 'user' } },
+    });
+  });
+
+  it('takes a cap that says what the stored limit is', () => {
+    expect(vital({ kind: 'mean' }, { cap: 30_000 })).toMatchObject({ ok: true });
+    const cls = { source: { type: 'rum', event: 'web_vital', field: 'CLS' }, cap: 2 };
+    expect(vital({ kind: 'mean' }, cls)).toMatchObject({ ok: true });
+  });
+
+  it.each([
+    [
+      'a server source',
+      share('error', 'units', { source: { type: 'server', event: 'error', field: 'units' } }),
+      'source.type',
+      'not_supported_yet',
+    ],
+    [
+      'a derived source',
+      share('error', 'units', { source: { type: 'derived', event: 'error', field: 'units' } }),
+      'source.type',
+      'not_supported_yet',
+    ],
+    ['a ratio', vital({ kind: 'ratio' }), 'statistic.kind', 'not_supported_yet: "ratio"'],
+    ['a rate of a vital', vital({ kind: 'rate' }), 'statistic.kind', 'LCP is read as a quantile or a mean'],
+    ['a mean of errors', views('mean'), 'statistic.kind', 'error views is read as a rate or a proportion'],
+    ['a mean with q', vital({ kind: 'mean', q: 0.5 }), 'statistic.q', 'a quantile, and nothing else, needs `q`'],
+    ['an event nobody sends', share('error', 'count'), 'source.field', 'use one of units, views'],
+    ['a maturing error', share('error', 'units', { maturity: '30m' }), 'maturity', 'only a conversion waits'],
+    ['sessions of a vital', vital({ kind: 'mean' }, { analysisUnit: 'session' }), 'analysisUnit', 'is a pageview'],
+    ['an own limit', vital({ kind: 'mean' }, { cap: 60_000 }), 'cap', 'LCP is stored with the limit 30000 ms'],
+    ['a limit of errors', share('error', 'units', { cap: 60_000 }), 'cap', 'only the values of web vitals'],
+  ])('refuses %s', (_, parsed, path, message) => {
+    expect(parsed).toMatchObject({
       ok: false,
-      problems: [
-        { path: 'spec.source.type', message: expect.stringMatching(/^not_supported_yet/) },
-        { path: 'spec.statistic.kind', message: expect.stringMatching(/^not_supported_yet/) },
-      ],
+      problems: [{ path: `spec.${path}`, message: expect.stringContaining(message) }],
     });
   });
 });
