@@ -10,6 +10,8 @@ export type Action = 'ramp' | 'stay' | 'watch' | 'hold' | 'step_back' | 'exclude
 export interface Where {
   readonly dimension: string;
   readonly value: string;
+  /** Bad events (page views above the reference, or good ones missing) beyond what alike arms would have. */
+  readonly excess: number;
   /** Of the dimension's excess, 0..1: shares of the values that are worse at all sum to 1, those not shown included. */
   readonly share: number;
   /** Of the dimension's units, 0..1: what the share would be if the excess were evenly spread. */

@@ -1,4 +1,12 @@
-import type { Cell, Evidence, Observations, Stratum } from '../../../src/domain/evidence.ts';
+import type {
+  Cell,
+  Concentration,
+  Evidence,
+  EvidenceArm,
+  Observations,
+  Shard,
+  Stratum,
+} from '../../../src/domain/evidence.ts';
 import { readGates } from '../../../src/domain/gates/read.ts';
 import { addTo, binOf, type HistogramBuilder, histogramOf } from '../../../src/domain/histogram.ts';
 import { metrics } from '../../../src/domain/metrics.ts';
@@ -109,6 +117,87 @@ export function anEvidence(strata: readonly Stratum[], after = hour, about: Part
     crossover: 0,
     ...about,
   };
+}
+
+/** One unit with its page views, for evidence that knows who it comes from. */
+export interface Unit {
+  readonly shard: number;
+  readonly network: number;
+  readonly browser: string;
+  readonly errs: boolean;
+  readonly lcp: readonly number[];
+}
+
+/** A unit in a random shard, of one of 80 networks, the first of them the largest, on one of four browsers. */
+export function aUnit(random: () => number, about: Partial<Unit> = {}): Unit {
+  const browsers = ['chrome', 'chrome', 'chrome', 'safari', 'safari', 'firefox', 'edge', 'edge'];
+  return {
+    shard: Math.floor(64 * random()),
+    network: Math.floor(80 * random() ** 1.2),
+    browser: browsers[Math.floor(8 * random())] ?? 'other',
+    errs: random() < 0.01,
+    lcp: about.lcp ?? loads(1, random),
+    ...about,
+  };
+}
+
+type PerArm<T> = { readonly [arm in EvidenceArm]: T };
+
+function visitsOf(units: readonly Unit[]): Visits {
+  return {
+    units: units.length,
+    errors: units.filter(({ errs }) => errs).length,
+    vitals: { LCP: units.flatMap(({ lcp }) => lcp) },
+  };
+}
+
+/** Evidence of one hour of these units: strata, segments by browser, shards, and who it comes from. */
+export function evidenceFrom({ treatment, control }: PerArm<readonly Unit[]>): Evidence {
+  const stratumOf = (of: (unit: Unit) => boolean): Stratum =>
+    aStratum({ treatment: visitsOf(treatment.filter(of)), control: visitsOf(control.filter(of)) });
+  const browsers = [...new Set([...treatment, ...control].map(({ browser }) => browser))];
+  const counts = (count: (unit: Unit) => boolean): PerArm<number[]> => {
+    const of = (units: readonly Unit[]): number[] => {
+      const shards = Array.from({ length: 64 }, () => 0);
+      for (const unit of units) if (count(unit)) shards[unit.shard] = (shards[unit.shard] ?? 0) + 1;
+      return shards;
+    };
+    return { treatment: of(treatment), control: of(control) };
+  };
+  const all = counts(() => true);
+  return anEvidence([stratumOf(() => true)], 2 * hour, {
+    segments: browsers.map((value) => ({
+      dimension: 'browser',
+      value,
+      strata: [stratumOf(({ browser }) => browser === value)],
+    })),
+    shards: { LCP: { treatment: shardsFrom(treatment), control: shardsFrom(control) } },
+    shardCounts: { issued: all, seen: all, exposed: all, err: counts(({ errs }) => errs) },
+    concentration: { treatment: concentrationFrom(treatment), control: concentrationFrom(control) },
+  });
+}
+
+function shardsFrom(units: readonly Unit[]): Shard[] {
+  const values = Array.from({ length: 64 }, (): number[] => []);
+  for (const { shard, lcp } of units) values[shard]?.push(...lcp);
+  return values.map((own) => {
+    const { n, sum, bad1, bad2 } = observations('LCP', own);
+    const sumSq = own.reduce((total, value) => total + value ** 2, 0);
+    return { n, sum, sumSq, bad1, bad2, sumBin: own.reduce((total, value) => total + binOf(value), 0) };
+  });
+}
+
+function concentrationFrom(units: readonly Unit[]): Concentration {
+  const views = new Map<number, number>();
+  for (const { network, lcp } of units) views.set(network, (views.get(network) ?? 0) + Math.max(1, lcp.length));
+  const [heaviest] = [...views].toSorted(([, a], [, b]) => b - a);
+  const tokens = Math.min(100, units.length);
+  if (heaviest === undefined) return { tokens, networks: 0, heaviest: null };
+  const [network, own] = heaviest;
+  const { counts, metrics: observed } = cellOf(visitsOf(units.filter((unit) => unit.network === network)));
+  const cell = { counts: { ...counts, views: own }, metrics: observed };
+  const total = [...views.values()].reduce((sum, n) => sum + n, 0);
+  return { tokens, networks: views.size, heaviest: { share: own / total, parts: [{ epoch: 1, hour: monday, cell }] } };
 }
 
 /** Frozen bins of what `loads` makes. */
