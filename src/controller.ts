@@ -133,7 +133,7 @@ async function compose(options: ControllerOptions, undo: Undo): Promise<Omit<Con
     store: control,
     stages: createStages(control),
     library,
-    evidence: createEvidenceReader({ rum, bucketMs }),
+    evidence: createEvidenceReader({ rum, bucketMs, concentrations: ingest.concentrations }),
   };
   const change = createChange({ store: control, publish, code: version });
   const ticker = createTicker({

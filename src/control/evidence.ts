@@ -1,14 +1,16 @@
 import type { Decision } from '../domain/decision.ts';
-import type { Evidence, EvidenceArm, Shards, Stratum } from '../domain/evidence.ts';
-import { isMetric } from '../domain/metrics.ts';
+import type { Evidence, Stratum } from '../domain/evidence.ts';
 import type { Now } from '../domain/now.ts';
 import type { Rollout } from '../domain/rollout.ts';
-import { addShards, emptyShards, type ShardSums, shardsOf, sumsOfShards } from '../ingest/ledger.ts';
+import type { Concentrations } from '../ingest/concentration.ts';
 import type { RumStore } from '../store/store.ts';
+import { createUnitSums, type UnitSumsReader } from './unit-sums.ts';
 import { createWindow, type EvidenceWindow } from './window.ts';
 
 export interface EvidenceDeps {
-  readonly rum: Pick<RumStore, 'cellsSince' | 'shards' | 'stats'>;
+  readonly rum: Pick<RumStore, 'cellsSince' | 'sumsSince' | 'stats'>;
+  /** Who beacons come from, in the memory of ingest; left out where they are nobody's. */
+  readonly concentrations?: Pick<Concentrations, 'of' | 'forget'>;
   /** Width of a bucket, ms. */
   readonly bucketMs: number;
 }
@@ -45,8 +47,9 @@ export function stagesOf(decisions: readonly Pick<Decision, 'from' | 'to'>[]): R
 }
 
 /** Reads evidence. What it read before stays in memory: a look asks only for the cells that changed since the last. */
-export function createEvidenceReader({ rum, bucketMs }: EvidenceDeps): EvidenceReader {
+export function createEvidenceReader({ rum, bucketMs, concentrations }: EvidenceDeps): EvidenceReader {
   const windows = new Map<number, EvidenceWindow>();
+  const sums = new Map<number, UnitSumsReader>();
 
   const windowOf = async ({ shortId, references }: Rollout, wall: number): Promise<EvidenceWindow> => {
     const known = windows.get(shortId) ?? createWindow(bucketMs);
@@ -58,14 +61,21 @@ export function createEvidenceReader({ rum, bucketMs }: EvidenceDeps): EvidenceR
     return known;
   };
 
+  const unitSumsOf = async ({ shortId }: Rollout): Promise<UnitSumsReader> => {
+    const known = sums.get(shortId) ?? createUnitSums();
+    sums.set(shortId, known);
+    known.take(await rum.sumsSince(shortId, known.newestFlush()));
+    return known;
+  };
+
   return {
     async read(rollout, stagesOfEpoch, matureLagMs, now) {
       const window = await windowOf(rollout, now.wall);
-      const [shardRows, stats] = await Promise.all([
-        rum.shards(rollout.shortId),
+      const [unitSums, stats] = await Promise.all([
+        unitSumsOf(rollout),
         rum.stats(Math.floor((now.wall - statsMs) / bucketMs) * bucketMs),
       ]);
-      const { evidenceFrom } = rollout;
+      const { shortId, evidenceFrom } = rollout;
       const { epoch, stage } = rollout.state;
       const stageOf = (of: number) => (of === epoch ? stage : (stagesOfEpoch.get(of) ?? -1));
       const strata = window.strata(evidenceFrom, now.wall - matureLagMs).map((stratum): Stratum => {
@@ -76,10 +86,8 @@ export function createEvidenceReader({ rum, bucketMs }: EvidenceDeps): EvidenceR
         asOf: now.wall,
         bucketMs,
         strata,
-        shards: sumShards(shardRows.filter((row) => row.epoch >= evidenceFrom)),
-        units: {},
-        shardCounts: {},
-        concentration: null,
+        ...unitSums.read(evidenceFrom),
+        concentration: concentrations === undefined ? null : concentrations.of(shortId, evidenceFrom, now.wall),
         segments: [],
         newest: window.newest(epoch),
         ingest: {
@@ -93,26 +101,10 @@ export function createEvidenceReader({ rum, bucketMs }: EvidenceDeps): EvidenceR
     },
     forget({ shortId }) {
       windows.delete(shortId);
+      sums.delete(shortId);
+      if (concentrations !== undefined) concentrations.forget(shortId);
     },
   };
-}
-
-/** Adds up epochs and writers, metric by metric in order of name. */
-function sumShards(rows: Awaited<ReturnType<RumStore['shards']>>): Evidence['shards'] {
-  const sums = new Map<string, { [arm in EvidenceArm]: ShardSums | null }>();
-  for (const { metric, arm, shards } of rows) {
-    if (!isMetric(metric) || shards.length === 0) continue;
-    const both = sums.get(metric) ?? { treatment: null, control: null };
-    const to = both[arm] ?? emptyShards();
-    addShards(to, sumsOfShards(shards));
-    both[arm] = to;
-    sums.set(metric, both);
-  }
-  const read = (of: ShardSums | null): Shards => (of === null ? [] : shardsOf(of));
-  const named = [...sums].sort(([a], [b]) => (a < b ? -1 : 1));
-  return Object.fromEntries(
-    named.map(([metric, both]) => [metric, { treatment: read(both.treatment), control: read(both.control) }]),
-  );
 }
 
 /** Units that were given both arms in one epoch, as a share of all. */

@@ -48,7 +48,8 @@ export function createRumHandler(deps: RumDeps): RawHandler {
     const peer = req.socket.remoteAddress ?? '';
     const forwarded = req.headers['x-forwarded-for'];
     const sender = senderOf(peer, Array.isArray(forwarded) ? forwarded.join(',') : forwarded, deps.trusted);
-    const waitMs = waitFor(networkOf(sender), deps.now());
+    const network = networkOf(sender);
+    const waitMs = waitFor(network, deps.now());
     if (waitMs > 0) {
       const headers = { 'Retry-After': String(Math.ceil(waitMs / 1000)), ...closing };
       return answer(res, 429, headers, 'Too many messages from this network.');
@@ -71,6 +72,7 @@ export function createRumHandler(deps: RumDeps): RawHandler {
       size: read.bytes.length,
       token: deps.tokens.verify(beacon.tok, receivedAt, receivedAt - beacon.age),
       client: clientOf(req.headers, regionOf(region, deps.regions)),
+      network,
       optedOut: req.headers.dnt === '1' || req.headers['sec-gpc'] === '1',
     });
     if (outcome === 'stored') return answer(res, 204);

@@ -11,26 +11,18 @@ import {
   type Rules,
   unitKeyText,
 } from './fold.ts';
-import {
-  addShards,
-  type CellKey,
-  cellKeyText,
-  emptyShards,
-  type ShardKey,
-  type ShardSums,
-  shardKeyText,
-  shardsOf,
-  sumsOfShards,
-} from './ledger.ts';
+import { type Booking, type CellKey, cellKeyText, type SumKey, sumKeyText } from './ledger.ts';
+import { type ArmSums, addSums, addsNothing, decodeSums, encodeSums } from './sums.ts';
 import { readUnit, type Unit, writeUnit } from './unit.ts';
 import { type PageView, readPageView, writePageView } from './view.ts';
 
-export type CommitterStore = Pick<RumStore, 'newestFlush' | 'pageViews' | 'units' | 'cells' | 'shards' | 'commit'>;
+export type CommitterStore = Pick<RumStore, 'newestFlush' | 'pageViews' | 'units' | 'cells' | 'sums' | 'commit'>;
 
-/** Rollouts whose sums a batch changed, and its number. */
+/** Rollouts whose sums a batch changed, its number, and what it booked. */
 export interface Committed {
   readonly flush: number;
   readonly rollouts: ReadonlySet<number>;
+  readonly bookings: readonly Booking[];
 }
 
 export interface Committer {
@@ -43,10 +35,10 @@ export interface Committer {
 const rememberedPageViews = 40_000;
 const rememberedUnits = 80_000;
 const rememberedCells = 1_000;
-const rememberedShards = 400;
+const rememberedSums = 200;
 
 type Cell = Folded['sums']['cells'] extends ReadonlyMap<string, infer C> ? C : never;
-type ShardSet = Folded['sums']['shards'] extends ReadonlyMap<string, infer S> ? S : never;
+type Sums = Folded['sums']['sums'] extends ReadonlyMap<string, infer S> ? S : never;
 
 /**
  * Reads what a batch needs, folds, writes. Everything in memory is a cache of committed rows, so a start after `kill -9`
@@ -56,7 +48,7 @@ export function createCommitter(store: CommitterStore, rules: Rules): Committer 
   const pageViews = bounded<string, PageView>(rememberedPageViews);
   const units = bounded<string, Unit>(rememberedUnits);
   const cells = bounded<string, CellSums>(rememberedCells);
-  const shards = bounded<string, ShardSums>(rememberedShards);
+  const sums = bounded<string, ArmSums>(rememberedSums);
   let flush: number | null = null;
 
   /** The rows of this batch, held apart from the bounded caches: those may forget while the batch is being folded. */
@@ -93,18 +85,15 @@ export function createCommitter(store: CommitterStore, rules: Rules): Committer 
     });
   };
 
-  const sumShards = async (changed: readonly (readonly [string, ShardSet])[]) => {
-    const known = new Map<string, ShardSums>();
-    const unknown = missing(new Map<string, ShardKey>(changed.map(([text, { key }]) => [text, key])), shards, known);
-    for (const rollout of new Set(unknown.map((key) => key.rollout))) {
-      for (const row of await store.shards(rollout)) {
-        const text = shardKeyText(row);
-        if (!known.has(text)) known.set(text, sumsOfShards(row.shards));
-      }
+  const sumArms = async (changed: readonly (readonly [string, Sums])[]) => {
+    const known = new Map<string, ArmSums>();
+    const unknown = missing(new Map<string, SumKey>(changed.map(([text, { key }]) => [text, key])), sums, known);
+    if (unknown.length > 0) {
+      for (const { blob, ...key } of await store.sums(unknown)) known.set(sumKeyText(key), decodeSums(blob));
     }
-    return changed.map(([text, { key, sums }]) => {
-      const whole = known.get(text) ?? emptyShards();
-      addShards(whole, sums);
+    return changed.map(([text, { key, sums: by }]) => {
+      const whole = known.get(text) ?? new Map();
+      addSums(whole, by, 1);
       return { text, key, whole };
     });
   };
@@ -115,10 +104,10 @@ export function createCommitter(store: CommitterStore, rules: Rules): Committer 
       const before = flush ?? (await store.newestFlush());
       const folded = fold(messages, issues, await recall(messages, issues), rules);
       const changedCells = [...folded.sums.cells].filter(([, { sums }]) => !changesNothing(sums));
-      const changedShards = [...folded.sums.shards].filter(([, { sums }]) => sums.some((sum) => sum !== 0));
+      const changedSums = [...folded.sums.sums].filter(([, of]) => !addsNothing(of.sums));
       try {
         const wholeCells = await sumCells(changedCells);
-        const wholeShards = await sumShards(changedShards);
+        const wholeSums = await sumArms(changedSums);
         const batch: RumBatch = {
           flush: before + 1,
           pageViews: [...folded.pageViews.values()].map(({ key, view }) => ({
@@ -128,20 +117,21 @@ export function createCommitter(store: CommitterStore, rules: Rules): Committer 
           })),
           units: [...folded.units.values()].map(({ key, unit }) => ({ ...key, state: writeUnit(unit) })),
           cells: wholeCells.map(({ key, whole }) => ({ ...key, blob: encodeCell(whole) })),
-          shards: wholeShards.map(({ key, whole }) => ({ ...key, shards: shardsOf(whole) })),
+          sums: wholeSums.map(({ key, whole }) => ({ ...key, blob: encodeSums(whole) })),
           stats: [...folded.sums.stats.values()],
         };
         await store.commit(batch);
         for (const [text, { view }] of folded.pageViews) pageViews.set(text, view);
         for (const [text, { unit }] of folded.units) units.set(text, unit);
         for (const { text, whole } of wholeCells) cells.set(text, whole);
-        for (const { text, whole } of wholeShards) shards.set(text, whole);
+        for (const { text, whole } of wholeSums) sums.set(text, whole);
         flush = batch.flush;
-        return { flush, rollouts: new Set(changedCells.map(([, { key }]) => key.rollout)) };
+        const rollouts = new Set(changedCells.map(([, { key }]) => key.rollout));
+        return { flush, rollouts, bookings: folded.sums.bookings };
       } catch (error) {
         // Sums were added to in place, and a commit that failed may have happened after all: believe the store alone.
         for (const [text] of changedCells) cells.delete(text);
-        for (const [text] of changedShards) shards.delete(text);
+        for (const [text] of changedSums) sums.delete(text);
         for (const text of folded.pageViews.keys()) pageViews.delete(text);
         for (const text of folded.units.keys()) units.delete(text);
         flush = null;

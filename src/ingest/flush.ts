@@ -1,6 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import type { EvidenceArm } from '../domain/evidence.ts';
 import { bounded } from './bounded.ts';
 import { type Committed, type CommitterStore, createCommitter } from './committer.ts';
+import { type Concentrations, createConcentrations } from './concentration.ts';
 import type { Issue, Message, Rules } from './fold.ts';
 import type { Tokens } from './token.ts';
 
@@ -45,6 +47,8 @@ export interface Ingest {
   close(): Promise<void>;
   /** Number of the newest batch; cells are stamped with it. */
   lastFlush(): number;
+  /** Who the beacons come from that were committed since this start. */
+  readonly concentrations: Pick<Concentrations, 'of' | 'forget'>;
   /** Calls back after every batch; the answer takes the listener off again. */
   onFlush(listener: (committed: Committed) => void): () => void;
 }
@@ -62,6 +66,7 @@ const retryMs = 1_000;
 export function createIngest(deps: IngestDeps): Ingest {
   const limits = { ...ingestLimits, ...deps.limits };
   const committer = createCommitter(deps.store, deps);
+  const concentrations = createConcentrations(() => randomBytes(32));
   const listeners = new Set<(committed: Committed) => void>();
   const told = bounded<string, true>(rememberedIssues);
   const queue: Waiting[] = [];
@@ -89,6 +94,7 @@ export function createIngest(deps: IngestDeps): Ingest {
       return false;
     }
     try {
+      concentrations.take(outcome.bookings);
       for (const listener of listeners) listener(outcome);
     } catch (error) {
       deps.failed(error);
@@ -150,6 +156,7 @@ export function createIngest(deps: IngestDeps): Ingest {
       if (timer !== null) clearTimeout(timer);
     },
     lastFlush: () => committer.lastFlush(),
+    concentrations,
     onFlush(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

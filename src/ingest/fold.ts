@@ -4,9 +4,23 @@ import { eligible, isMetric } from '../domain/metrics.ts';
 import type { Vital } from '../domain/signal.ts';
 import type { PageViewKey } from '../store/store.ts';
 import type { Client } from './client.ts';
-import { type Account, createLedger, type Ledger } from './ledger.ts';
+import { type Account, createLedger, type Ledger, type Source } from './ledger.ts';
+import { shardOf } from './sums.ts';
 import type { VerifiedToken } from './token.ts';
-import { admit, convert, countsOf, err, expose, issue, nobody, see, type Unit } from './unit.ts';
+import {
+  admit,
+  convert,
+  correct,
+  countsOf,
+  err,
+  expose,
+  issue,
+  nobody,
+  see,
+  talliesOf,
+  type Unit,
+  type UnitCount,
+} from './unit.ts';
 import { conversionPrefix, eventTime, hear, type PageView } from './view.ts';
 
 /** A well-formed beacon, and what the door found out about it. */
@@ -18,6 +32,8 @@ export interface Message {
   readonly size: number;
   readonly token: VerifiedToken | 'invalid' | 'expired';
   readonly client: Client;
+  /** Where it came from, as `networkOf` answers it; forgotten with the batch. */
+  readonly network: string;
   /** The browser sent DNT or Sec-GPC: counted, and nothing else. */
   readonly optedOut: boolean;
 }
@@ -52,7 +68,7 @@ export interface Rules {
 export interface Folded {
   readonly pageViews: ReadonlyMap<string, { readonly key: PageViewKey; readonly view: PageView }>;
   readonly units: ReadonlyMap<string, { readonly key: UnitKey; readonly unit: Unit }>;
-  readonly sums: Pick<Ledger, 'cells' | 'shards' | 'stats'>;
+  readonly sums: Pick<Ledger, 'cells' | 'sums' | 'stats' | 'bookings'>;
 }
 
 /**
@@ -99,15 +115,15 @@ export function needs(messages: readonly Message[], issues: readonly Issue[]) {
  */
 export function fold(messages: readonly Message[], issues: readonly Issue[], known: Known, rules: Rules): Folded {
   const sums = createLedger(rules.bucketMs);
-  const pageViews = new Map<string, { key: PageViewKey; view: PageView; token: VerifiedToken }>();
-  const units = new Map<string, { key: UnitKey; unit: Unit }>();
+  const pageViews = new Map<string, { key: PageViewKey; view: PageView; token: VerifiedToken; source: Source }>();
+  const units = new Map<string, { key: UnitKey; unit: Unit; source: Source | null }>();
 
   const unitOf = (key: UnitKey) => {
     const text = unitKeyText(key);
     const touched = units.get(text);
     if (touched !== undefined) return touched;
     const { rollout, epoch, unit } = key;
-    const fresh = { key: { rollout, epoch, unit }, unit: known.unit(text) ?? nobody };
+    const fresh = { key: { rollout, epoch, unit }, unit: known.unit(text) ?? nobody, source: null };
     units.set(text, fresh);
     return fresh;
   };
@@ -129,14 +145,17 @@ export function fold(messages: readonly Message[], issues: readonly Issue[], kno
     if (before !== undefined && receivedAt - before.at > pageViewOpenMs) return 'late_update';
     const heard = { beacon, receivedAt, client, tag: token.tag, entries: token.entries.length };
     const view = hear(before, heard, rules.declared, (why) => sums.stat(receivedAt, why));
-    pageViews.set(text, { key, view, token });
+    const visitor = Buffer.from(token.payload.unit).toString('latin1');
+    const source = { visitor, tag: token.tag, network: message.network, at: receivedAt };
+    pageViews.set(text, { key, view, token, source });
     const beganAt = eventTime(receivedAt, beacon.age, 0);
     for (const entry of token.entries) {
       const arm = evidenceArm[entry.arm];
       if (arm === null) continue;
       const touched = unitOf(entry);
       touched.unit = see(touched.unit, arm, beganAt);
-      sums.heard({ rollout: entry.rollout, epoch: entry.epoch, arm }, receivedAt);
+      touched.source = source;
+      sums.heard({ rollout: entry.rollout, epoch: entry.epoch, arm, source }, receivedAt);
     }
     if (isLate(beacon)) sums.stat(receivedAt, 'late');
     return 'accepted';
@@ -150,22 +169,27 @@ export function fold(messages: readonly Message[], issues: readonly Issue[], kno
       const entry = touched.token.entries[index];
       const arm = entry === undefined ? null : evidenceArm[entry.arm];
       if (entry === undefined || arm === null) continue;
-      const account = { rollout: entry.rollout, epoch: entry.epoch, arm };
+      const account = { rollout: entry.rollout, epoch: entry.epoch, arm, source: touched.source };
       const owner = unitOf(entry);
       owner.unit = expose(owner.unit, arm, trigger.at, touched.view.client);
-      for (const name of touched.view.samples.keys()) {
+      for (const [name, { value }] of touched.view.samples) {
         if (name === 'err') owner.unit = err(owner.unit, arm);
         if (name.startsWith(conversionPrefix)) owner.unit = convert(owner.unit, arm, name);
-        if (!isMetric(name) || counts(before, index, name) || !eligible(name, trigger.t)) continue;
+        if (!isMetric(name) || !eligible(name, trigger.t)) continue;
+        const counted = countedValue(before, index, name);
+        if (counted !== null) {
+          owner.unit = correct(owner.unit, arm, name, counted, value);
+          continue;
+        }
         const slot = `${index}:${name}`;
-        const admitted = refused.has(slot) ? null : admit(owner.unit, arm, name);
+        const admitted = refused.has(slot) ? null : admit(owner.unit, arm, name, value);
         if (admitted !== null) owner.unit = admitted;
         else if (!refused.has(slot)) {
           refused.add(slot);
           sums.stat(touched.view.at, 'capped');
         }
       }
-      const shard = (entry.unit[entry.unit.length - 1] ?? 0) & 63;
+      const shard = shardOf(entry.unit);
       const after = { ...touched.view, refused };
       bookView(sums, account, shard, index, before, -1);
       bookView(sums, account, shard, index, after, 1);
@@ -173,32 +197,51 @@ export function fold(messages: readonly Message[], issues: readonly Issue[], kno
     touched.view = { ...touched.view, refused };
   }
 
-  for (const [text, { key, unit }] of units) {
+  for (const [text, { key, unit, source }] of units) {
     const before = known.unit(text) ?? nobody;
     if (unit === before) {
       units.delete(text);
       continue;
     }
     for (const arm of ['treatment', 'control'] as const) {
-      const account = { rollout: key.rollout, epoch: key.epoch, arm };
-      for (const count of countsOf(before, arm)) sums.count(account, count.name, count.at, count.client, -1);
-      for (const count of countsOf(unit, arm)) sums.count(account, count.name, count.at, count.client, 1);
+      moveUnit(sums, { rollout: key.rollout, epoch: key.epoch, arm, source }, shardOf(key.unit), before, unit);
     }
   }
   return { pageViews, units, sums };
 }
 
-/** Whether the page view's value of the metric is in the statistics of this entry. */
-function counts(view: PageView | undefined, index: number, metric: Vital): boolean {
+/** The page view's value of the metric, if it is in the statistics of this entry. */
+function countedValue(view: PageView | undefined, index: number, metric: Vital): number | null {
   const trigger = view?.triggers.get(index);
-  return (
-    view !== undefined &&
-    trigger !== undefined &&
-    view.samples.has(metric) &&
-    !view.refused.has(`${index}:${metric}`) &&
-    eligible(metric, trigger.t)
-  );
+  const sample = view?.samples.get(metric);
+  if (view === undefined || trigger === undefined || sample === undefined) return null;
+  return view.refused.has(`${index}:${metric}`) || !eligible(metric, trigger.t) ? null : sample.value;
 }
+
+/** Takes back what the unit came to in the account's arm, and books what it comes to now. */
+function moveUnit(sums: Ledger, account: Account, shard: number, before: Unit, after: Unit): void {
+  const { arm } = account;
+  const book = ({ name, at, client }: UnitCount, by: 1 | -1) => {
+    sums.count(account, name, at, client, by);
+    if (perShard(name)) sums.countInShard(account, name, shard, by);
+  };
+  const had = countsOf(before, arm);
+  const has = countsOf(after, arm);
+  const same = (a: UnitCount) => (b: UnitCount) => a.name === b.name && a.at === b.at && a.client === b.client;
+  // Mostly one name of many is new: what would only be taken back and booked again stays where it is.
+  for (const count of had) if (!has.some(same(count))) book(count, -1);
+  for (const count of has) if (!had.some(same(count))) book(count, 1);
+  const tallies = talliesOf(after, arm);
+  for (const [metric, tally] of talliesOf(before, arm)) {
+    if (tallies.get(metric) !== tally) sums.tally(account, metric, tally, -1);
+  }
+  for (const [metric, tally] of tallies) {
+    if (talliesOf(before, arm).get(metric) !== tally) sums.tally(account, metric, tally, 1);
+  }
+}
+
+const unitCounters = new Set(['issued', 'seen', 'exposed', 'err']);
+const perShard = (name: string): boolean => unitCounters.has(name) || name.startsWith(conversionPrefix);
 
 /** Books (or takes back) all that a page view adds to one entry of its token. */
 function bookView(
@@ -215,8 +258,9 @@ function bookView(
   sums.count(account, 'views', trigger.at, client, by);
   if ((view.messages & 1) !== 0) sums.count(account, 'starts', trigger.at, client, by);
   if (view.ended) sums.count(account, 'ends', trigger.at, client, by);
+  if (view.samples.has('err')) sums.count(account, 'errViews', trigger.at, client, by);
   for (const [metric, { value, at }] of view.samples) {
-    if (!isMetric(metric) || !counts(view, index, metric)) continue;
+    if (!isMetric(metric) || countedValue(view, index, metric) === null) continue;
     sums.observe(account, { metric, value, at, client, shard }, by);
   }
 }

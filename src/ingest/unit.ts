@@ -1,7 +1,18 @@
 import type { EvidenceArm } from '../domain/evidence.ts';
+import { binOf } from '../domain/histogram.ts';
+import { metrics } from '../domain/metrics.ts';
+import type { Vital } from '../domain/signal.ts';
 import { type Client, clientFrom, clientText } from './client.ts';
 
-/** What is remembered of one unit in one arm of one stage epoch. Nothing in it is ever taken back. */
+/** A unit's page views that count, of one metric: how many, how many beyond each threshold, and the sum of their bins. */
+export interface Tally {
+  readonly n: number;
+  readonly bad1: number;
+  readonly bad2: number;
+  readonly bins: number;
+}
+
+/** What is remembered of one unit in one arm of one stage epoch. Only the values of its page views are ever corrected. */
 interface Membership {
   /** First time it was given a token, epoch ms; null = only its beacons tell. */
   readonly issuedAt: number | null;
@@ -10,8 +21,7 @@ interface Membership {
   readonly exposed: { readonly at: number; readonly client: Client } | null;
   readonly erred: boolean;
   readonly converted: ReadonlySet<string>;
-  /** Page views that count, per metric. */
-  readonly views: ReadonlyMap<string, number>;
+  readonly views: ReadonlyMap<Vital, Tally>;
 }
 
 /** Nobody changes arms within an epoch; a unit that does all the same is counted in both, and as crossed. */
@@ -64,11 +74,32 @@ export function convert(unit: Unit, arm: EvidenceArm, name: string): Unit {
   return converted.has(name) ? unit : change(unit, arm, { converted: new Set(converted).add(name) });
 }
 
-/** Takes one of the unit's page views for this metric; null when they are used up. */
-export function admit(unit: Unit, arm: EvidenceArm, metric: string): Unit | null {
+const nothing: Tally = { n: 0, bad1: 0, bad2: 0, bins: 0 };
+
+function tallied({ n, bad1, bad2, bins }: Tally, metric: Vital, value: number, by: 1 | -1): Tally {
+  const of = metrics[metric];
+  return {
+    n: n + by,
+    bad1: value > of.bad1 ? bad1 + by : bad1,
+    bad2: value > of.bad2 ? bad2 + by : bad2,
+    bins: bins + by * binOf(value),
+  };
+}
+
+/** Takes one of the unit's page views, with its value in stored units, for this metric; null when they are used up. */
+export function admit(unit: Unit, arm: EvidenceArm, metric: Vital, value: number): Unit | null {
   const { views } = unit[arm] ?? stranger;
-  const used = views.get(metric) ?? 0;
-  return used >= viewCap ? null : change(unit, arm, { views: new Map(views).set(metric, used + 1) });
+  const used = views.get(metric) ?? nothing;
+  if (used.n >= viewCap) return null;
+  return change(unit, arm, { views: new Map(views).set(metric, tallied(used, metric, value, 1)) });
+}
+
+/** A page view that was admitted has another value now. */
+export function correct(unit: Unit, arm: EvidenceArm, metric: Vital, from: number, to: number): Unit {
+  if (from === to) return unit;
+  const { views } = unit[arm] ?? stranger;
+  const left = tallied(views.get(metric) ?? nothing, metric, from, -1);
+  return change(unit, arm, { views: new Map(views).set(metric, tallied(left, metric, to, 1)) });
 }
 
 /** One unit counted under one name. `client` is null where the dimensions are not known. */
@@ -101,13 +132,18 @@ export function countsOf(unit: Unit, arm: EvidenceArm): UnitCount[] {
   return counts;
 }
 
+const noViews: Membership['views'] = new Map();
+
+/** What the unit's page views add up to, per metric. */
+export const talliesOf = (unit: Unit, arm: EvidenceArm): Membership['views'] => unit[arm]?.views ?? noViews;
+
 type SavedMember = [
   issuedAt: number | null,
   seenAt: number | null,
   exposed: [at: number, client: string] | null,
   erred: 0 | 1,
   converted: string[],
-  views: [metric: string, n: number][],
+  views: [metric: Vital, n: number, bad1: number, bad2: number, bins: number][],
 ];
 
 /** The row's JSON. */
@@ -119,7 +155,7 @@ export function writeUnit(unit: Unit): string {
       member.exposed && [member.exposed.at, clientText(member.exposed.client)],
       member.erred ? 1 : 0,
       [...member.converted],
-      [...member.views],
+      [...member.views].map(([metric, { n, bad1, bad2, bins }]) => [metric, n, bad1, bad2, bins]),
     ];
   return JSON.stringify([save(unit.treatment), save(unit.control)]);
 }
@@ -135,7 +171,7 @@ export function readUnit(state: string): Unit {
       exposed: exposed && { at: exposed[0], client: clientFrom(exposed[1]) },
       erred: erred === 1,
       converted: new Set(converted),
-      views: new Map(views),
+      views: new Map(views.map(([metric, n, bad1, bad2, bins]) => [metric, { n, bad1, bad2, bins }])),
     };
   };
   const [treatment, control] = JSON.parse(state) as [SavedMember | null, SavedMember | null];

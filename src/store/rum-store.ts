@@ -1,12 +1,11 @@
 import { setImmediate } from 'node:timers/promises';
-import type { Shard, Shards } from '../domain/evidence.ts';
 import type { Driver, Step } from './driver.ts';
-import { bytes, integer, json, type Row, text, word } from './row.ts';
+import { bytes, integer, type Row, text, word } from './row.ts';
 import { join, raw, type Sql, slices, sql, values, where } from './sql.ts';
-import type { CellRow, IngestStat, RumBatch, RumStore, ShardRow } from './store.ts';
+import type { CellRow, IngestStat, RumBatch, RumStore, SumRow } from './store.ts';
 
 /**
- * rum.db, or its tables in PostgreSQL. Cells, shards and stats are rows of one `writer`, which keeps its name across
+ * rum.db, or its tables in PostgreSQL. Cells, sums and stats are rows of one `writer`, which keeps its name across
  * restarts. A second process under the same name gets a `Conflict` instead of overwriting what the first has counted.
  */
 export function createRumStore(driver: Driver, writer = 'main'): RumStore {
@@ -52,10 +51,17 @@ export function createRumStore(driver: Driver, writer = 'main'): RumStore {
       );
       return rows.map(cellOf);
     },
-    async shards(rollout) {
-      const rows = await driver.all(sql`select rollout, epoch, arm, metric, shards from rum_shard
-        where rollout = ${rollout} order by epoch, arm, metric`);
-      return rows.map(shardRowOf);
+    async sums(keys) {
+      const rows = await inSlices(
+        driver,
+        keys,
+        (slice) =>
+          sql`select rollout, epoch, arm, blob from rum_sum where writer = ${writer} and (${anyOf(
+            slice,
+            (key) => sql`(rollout = ${key.rollout} and epoch = ${key.epoch} and arm = ${key.arm})`,
+          )})`,
+      );
+      return rows.map(sumOf);
     },
     async commit(batch) {
       await driver.batch(stepsOf(batch, writer));
@@ -66,6 +72,11 @@ export function createRumStore(driver: Driver, writer = 'main'): RumStore {
       const rows = await driver.all(sql`select ${cellColumns}, flush from rum_cell
         where rollout = ${rollout} and flush > ${flush} and ${which} order by bucket, epoch, arm, dim, val`);
       return rows.map((row) => ({ ...cellOf(row), flush: integer(row, 'flush') }));
+    },
+    async sumsSince(rollout, flush) {
+      const rows = await driver.all(sql`select rollout, epoch, arm, blob, writer, flush from rum_sum
+        where rollout = ${rollout} and flush > ${flush} order by epoch, arm, writer`);
+      return rows.map((row) => ({ ...sumOf(row), writer: text(row, 'writer'), flush: integer(row, 'flush') }));
     },
     async stats(fromBucket) {
       const rows = await driver.all(sql`select bucket, reason, cast(sum(n) as bigint) as n from rum_stat
@@ -86,7 +97,7 @@ export function createRumStore(driver: Driver, writer = 'main'): RumStore {
       const its = sql`rollout = ${rollout}`;
       await deleteSliced(driver, 'rum_unit', unitKey, its);
       await deleteSliced(driver, 'rum_cell', cellKey, its);
-      await deleteSliced(driver, 'rum_shard', shardKey, its);
+      await deleteSliced(driver, 'rum_sum', sumKey, its);
     },
     close: () => driver.close(),
   };
@@ -94,7 +105,7 @@ export function createRumStore(driver: Driver, writer = 'main'): RumStore {
 
 const cellKey = ['rollout', 'epoch', 'bucket', 'arm', 'dim', 'val', 'writer'];
 const unitKey = ['rollout', 'epoch', 'unit'];
-const shardKey = ['rollout', 'epoch', 'arm', 'metric', 'writer'];
+const sumKey = ['rollout', 'epoch', 'arm', 'writer'];
 const statKey = ['bucket', 'reason', 'writer'];
 const cellColumns = raw('rollout, epoch, bucket, arm, dim, val, blob');
 
@@ -116,10 +127,10 @@ function stepsOf(batch: RumBatch, writer: string): Step[] {
         on conflict (rollout, epoch, unit) do update set state = excluded.state`,
     })),
     ...slices(batch.cells).map((rows) => ({ sql: cellUpsert(rows, writer, flush) })),
-    ...slices(batch.shards).map((rows) => ({
-      sql: sql`insert into rum_shard (rollout, epoch, arm, metric, writer, shards)
-        ${values(rows.map((row) => [row.rollout, row.epoch, row.arm, row.metric, writer, packed(row.shards)]))}
-        on conflict (rollout, epoch, arm, metric, writer) do update set shards = excluded.shards`,
+    ...slices(batch.sums).map((rows) => ({
+      sql: sql`insert into rum_sum (rollout, epoch, arm, writer, flush, blob)
+        ${values(rows.map((row) => [row.rollout, row.epoch, row.arm, writer, flush, row.blob]))}
+        on conflict (rollout, epoch, arm, writer) do update set flush = excluded.flush, blob = excluded.blob`,
     })),
     ...slices(summed(batch.stats)).map((rows) => ({
       sql: sql`insert into rum_stat (bucket, reason, writer, n)
@@ -168,29 +179,13 @@ function cellOf(row: Row): CellRow {
   };
 }
 
-function shardRowOf(row: Row): ShardRow {
+function sumOf(row: Row): SumRow {
   return {
     rollout: integer(row, 'rollout'),
     epoch: integer(row, 'epoch'),
     arm: word(row, 'arm', ['treatment', 'control']),
-    metric: text(row, 'metric'),
-    shards: json<PackedShard[]>(row, 'shards').map(([n, sum, sumSq, bad1, bad2, sumBin]) => ({
-      n,
-      sum,
-      sumSq,
-      bad1,
-      bad2,
-      sumBin,
-    })),
+    blob: bytes(row, 'blob'),
   };
-}
-
-/** Numbers without their names: a fifth of the bytes. */
-type PackedShard = readonly [n: number, sum: number, sumSq: number, bad1: number, bad2: number, sumBin: number];
-
-function packed(shards: Shards): string {
-  const pack = ({ n, sum, sumSq, bad1, bad2, sumBin }: Shard): PackedShard => [n, sum, sumSq, bad1, bad2, sumBin];
-  return JSON.stringify(shards.map(pack));
 }
 
 async function inSlices<K>(driver: Driver, keys: readonly K[], query: (slice: readonly K[]) => Sql): Promise<Row[]> {

@@ -1,6 +1,6 @@
 import type { Flag, FlagSet, Metadata } from '@tidegate/core';
 import type { Decision } from '../domain/decision.ts';
-import type { Evidence, Shards } from '../domain/evidence.ts';
+import type { Evidence } from '../domain/evidence.ts';
 import type { Freeze, Latch, Progress, Rollout } from '../domain/rollout.ts';
 
 /** Somebody else changed it first: read again, judge again. */
@@ -224,12 +224,12 @@ export interface CellRow {
   readonly blob: Uint8Array;
 }
 
-export interface ShardRow {
+/** Packed sums of one arm beside its cells (see `ArmSums`); overwritten only by their writer. */
+export interface SumRow {
   readonly rollout: number;
   readonly epoch: number;
   readonly arm: 'treatment' | 'control';
-  readonly metric: string;
-  readonly shards: Shards;
+  readonly blob: Uint8Array;
 }
 
 export interface IngestStat {
@@ -248,7 +248,7 @@ export interface RumBatch {
   readonly pageViews: readonly PageViewRow[];
   readonly units: readonly UnitRow[];
   readonly cells: readonly CellRow[];
-  readonly shards: readonly ShardRow[];
+  readonly sums: readonly SumRow[];
   readonly stats: readonly IngestStat[];
 }
 
@@ -258,9 +258,9 @@ export interface RumStore {
   newestFlush(): Promise<number>;
   pageViews(keys: readonly PageViewKey[]): Promise<PageViewRow[]>;
   units(keys: readonly Pick<UnitRow, 'rollout' | 'epoch' | 'unit'>[]): Promise<UnitRow[]>;
-  /** This writer's own rows. */
+  /** This writer's own rows, as are `sums`. */
   cells(keys: readonly Omit<CellRow, 'blob'>[]): Promise<CellRow[]>;
-  shards(rollout: number): Promise<ShardRow[]>;
+  sums(keys: readonly Omit<SumRow, 'blob'>[]): Promise<SumRow[]>;
   /**
    * Throws `StoreUnavailable` when the quota is used up or the disk is, `Conflict` when `flush` is not above the newest
    * (another process writes under this name); nothing is written then. A key may come once per kind of row.
@@ -269,6 +269,8 @@ export interface RumStore {
 
   /** Cells of one rollout stamped after `flush` (0 = all), pooled when `dim` is '', else the marginals; with their stamp. */
   cellsSince(rollout: number, flush: number, marginals: boolean): Promise<(CellRow & { readonly flush: number })[]>;
+  /** Sums of one rollout, of every writer, stamped after `flush` (0 = all). */
+  sumsSince(rollout: number, flush: number): Promise<(SumRow & { readonly writer: string; readonly flush: number })[]>;
   stats(fromBucket: number): Promise<IngestStat[]>;
   /** Drops page views last heard of before `pageViewsBefore` and pooled cells and stats of buckets before `cellsBefore`. */
   prune(before: { readonly pageViewsBefore: number; readonly cellsBefore: number }): Promise<number>;

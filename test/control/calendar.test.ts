@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { kept, retain, startCalendar } from '../../src/control/calendar.ts';
 import type { RolloutState } from '../../src/domain/rollout.ts';
-import { aBatch, aCell, aDecision, anEntry, aRollout, aState, someShards } from '../store/fixtures.ts';
+import { aBatch, aCell, aDecision, anEntry, aRollout, aState, someSums } from '../store/fixtures.ts';
 import { monday } from '../support/a-rollout.ts';
 import { tempStore } from '../support/temp-store.ts';
 
@@ -19,7 +19,7 @@ async function telemetryOf(state: Partial<RolloutState>, young = 0): Promise<{ k
   });
   const unit = { rollout: rollout.shortId, epoch: 1, unit: new Uint8Array(8), state: '{}' };
   const marginal = aCell({ bucket: monday, dim: 'device', val: 'phone' });
-  await rum.commit(aBatch(1, { units: [unit], cells: [aCell({ bucket: monday }), marginal], shards: [someShards()] }));
+  await rum.commit(aBatch(1, { units: [unit], cells: [aCell({ bucket: monday }), marginal], sums: [someSums()] }));
   const forgotten: number[] = [];
   const forget = ({ shortId }: { readonly shortId: number }) => forgotten.push(shortId);
   await retain({ control, rum, evidence: { forget }, now: () => monday });
@@ -27,7 +27,7 @@ async function telemetryOf(state: Partial<RolloutState>, young = 0): Promise<{ k
     await rum.units([unit]),
     await rum.cellsSince(1, 0, false),
     await rum.cellsSince(1, 0, true),
-    await rum.shards(1),
+    await rum.sumsSince(1, 0),
   ].map((rows) => rows.length);
   await close();
   expect(new Set(left).size).toBe(1);

@@ -34,7 +34,7 @@ function aRollout(
     references,
   });
 }
-const reader = (rum: Pick<RumStore, 'cellsSince' | 'shards' | 'stats'> = store) =>
+const reader = (rum: Pick<RumStore, 'cellsSince' | 'sumsSince' | 'stats'> = store) =>
   createEvidenceReader({ rum, bucketMs });
 const at = (wall: number) => ({ wall });
 const none = new Map<number, number>();
@@ -46,6 +46,10 @@ describe('read', () => {
       bucketMs,
       strata: [],
       shards: {},
+      units: {},
+      shardCounts: {},
+      concentration: null,
+      segments: [],
       newest: { treatment: null, control: null },
       ingest: { accepted: 0, invalid: 0, duplicate: 0, late: 0 },
       crossover: 0,

@@ -171,7 +171,7 @@ describe('without data', () => {
   });
 
   it('a rollout whose shards cannot be read is not ramped on the cells alone', async () => {
-    world = await aRamping({ rum: (rum) => ({ ...rum, shards: () => Promise.reject(new Error('no shards')) }) });
+    world = await aRamping({ rum: (rum) => ({ ...rum, sumsSince: () => Promise.reject(new Error('no shards')) }) });
     for (let i = 0; i < 20; i += 1) await world.beat(minute);
     expect(await world.phase()).toBe('held');
   });

@@ -1,7 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { binOf } from '../../src/domain/histogram.ts';
+import { clusterSums } from '../../src/domain/stats/cluster.ts';
 import { addCell, cellOf, decodeCell, emptyCell } from '../../src/ingest/cell.ts';
 import { createIngest, type Ingest, type IngestLimits } from '../../src/ingest/flush.ts';
 import type { Message } from '../../src/ingest/fold.ts';
+import { decodeSums, shardsOf, sumsNamed, unitSumsOf } from '../../src/ingest/sums.ts';
 import { type RumStore, StoreUnavailable } from '../../src/store/store.ts';
 import { aMessage, aRumStore, noon, rules, tokens } from '../support/beacons.ts';
 
@@ -34,6 +37,28 @@ function shuffled<T>(items: readonly T[], seed: number): T[] {
     .map((item) => [next(), item] as const)
     .sort(([a], [b]) => a - b)
     .map(([, item]) => item);
+}
+
+/** Sums over units of the LCP of these messages, counted one unit after the other. */
+function recount(messages: readonly Message[]) {
+  const units = new Map<string, { n: number; bad1: number; bad2: number; bins: number }>();
+  for (const { beacon } of messages) {
+    const value = beacon.m?.[0]?.[1] ?? 0;
+    const of = units.get(beacon.tok) ?? { n: 0, bad1: 0, bad2: 0, bins: 0 };
+    of.n += 1;
+    of.bad1 += value > 2_500 ? 1 : 0;
+    of.bad2 += value > 4_000 ? 1 : 0;
+    of.bins += binOf(value);
+    units.set(beacon.tok, of);
+  }
+  const all = [...units.values()];
+  const clustered = (y: 'bad1' | 'bad2' | 'bins') => clusterSums(all.map((of) => ({ n: of.n, y: of[y] })));
+  const { k, n, nn } = clustered('bins');
+  const [bad1, bad2, bins] = (['bad1', 'bad2', 'bins'] as const).map((name) => {
+    const { y, yy, yn } = clustered(name);
+    return { y, yy, yn };
+  });
+  return { k, n, nn, bad1, bad2, bins };
 }
 
 describe('ingest', () => {
@@ -99,8 +124,14 @@ describe('ingest', () => {
     expect(treatment.metrics.LCP).toMatchObject({ n: 5_000, sum: expected(0) });
     expect(control.metrics.LCP).toMatchObject({ n: 5_000, sum: expected(1) });
     expect((await statsOf()).accepted).toBe(10_000);
-    const shards = (await store.shards(1)).flatMap((row) => row.shards);
-    expect(shards.reduce((sum, { n }) => sum + n, 0)).toBe(10_000);
+    const sums = (await store.sumsSince(1, 0)).map(({ arm, blob }) => [arm, decodeSums(blob)] as const);
+    expect(sums.map(([arm]) => arm)).toEqual(['control', 'treatment']);
+    for (const [arm, of] of sums) {
+      const shards = sumsNamed(of, 'shards').flatMap(([, shards]) => shardsOf(shards));
+      expect(shards.reduce((sum, { n }) => sum + n, 0)).toBe(5_000);
+      const own = beacons.filter((_, i) => i % 2 === (arm === 'treatment' ? 0 : 1));
+      expect(sumsNamed(of, 'units').map(([, units]) => unitSumsOf(units))).toEqual([recount(own)]);
+    }
   }, 60_000);
 
   it('corrects what an earlier process counted', async () => {

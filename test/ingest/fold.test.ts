@@ -1,8 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { eligible, isMetric, metrics, stored } from '../../src/domain/metrics.ts';
+import { clusterSums } from '../../src/domain/stats/cluster.ts';
 import { addCell, type CellSums, cellOf, emptyCell } from '../../src/ingest/cell.ts';
 import { fold, type Issue, type Message } from '../../src/ingest/fold.ts';
-import { addShards, emptyShards, type ShardSums, shardsOf } from '../../src/ingest/ledger.ts';
+import {
+  type ArmSums,
+  addSums,
+  decodeSums,
+  encodeSums,
+  shardsOf,
+  sumsNamed,
+  unitSumsOf,
+} from '../../src/ingest/sums.ts';
 import { readUnit, type Unit, writeUnit } from '../../src/ingest/unit.ts';
 import { type PageView, readPageView, writePageView } from '../../src/ingest/view.ts';
 import { aMessage, type MessageOf, noon, rules, tokens, verified } from '../support/beacons.ts';
@@ -14,7 +24,7 @@ function folded(batches: readonly (readonly Message[])[], issues: readonly Issue
   const views = new Map<string, [state: string, at: number]>();
   const units = new Map<string, string>();
   const cells = new Map<string, CellSums>();
-  const shards = new Map<string, ShardSums>();
+  const arms = new Map<string, ArmSums>();
   const stats = new Map<string, number>();
   const known = {
     pageView: (key: string): PageView | undefined => {
@@ -35,10 +45,10 @@ function folded(batches: readonly (readonly Message[])[], issues: readonly Issue
       addCell(cell, by, 1);
       cells.set(key, cell);
     }
-    for (const [key, { sums: by }] of sums.shards) {
-      const of = shards.get(key) ?? emptyShards();
-      addShards(of, by);
-      shards.set(key, of);
+    for (const [key, { sums: by }] of sums.sums) {
+      const of = arms.get(key) ?? new Map();
+      addSums(of, by, 1);
+      arms.set(key, decodeSums(encodeSums(of)));
     }
     for (const { reason, n } of sums.stats.values()) stats.set(reason, (stats.get(reason) ?? 0) + n);
   }
@@ -52,18 +62,58 @@ function folded(batches: readonly (readonly Message[])[], issues: readonly Issue
             newestAt > 0 || Object.keys(counts).length + Object.keys(metrics).length > 0,
         )
         .sort(([a], [b]) => (a < b ? -1 : 1)),
-      shards: [...shards].map(([key, sums]) => [key, shardsOf(sums)] as const).sort(([a], [b]) => (a < b ? -1 : 1)),
+      sums: [...arms].map(([key, sums]) => [key, encodeSums(sums)] as const).sort(([a], [b]) => (a < b ? -1 : 1)),
     },
     cell: (arm: 'treatment' | 'control', at = noon, dim = '', val = '') => {
       const bucket = dim === '' ? Math.floor(at / minute) * minute : Math.floor(at / 3_600_000) * 3_600_000;
       const cell = cells.get(`${bucket}|1|1|${arm}|${dim}|${val}`);
       return cellOf(cell ?? emptyCell());
     },
-    shards: (metric: string) => shardsOf(shards.get(`1|1|treatment|${metric}`) ?? emptyShards()),
+    sums: (kind: 'shards' | 'units' | 'counts', arm: 'treatment' | 'control' = 'treatment') =>
+      new Map(sumsNamed(arms.get(`1|1|${arm}`) ?? new Map(), kind)),
     stats: Object.fromEntries(stats),
   };
 }
 const told = (...messages: readonly MessageOf[]) => folded([messages.map(aMessage)]);
+
+/** Sums over units per metric, counted plainly from what was sent: each page view's last word, one unit after the other. */
+function recount(messages: readonly Message[]) {
+  const views = new Map<string, { user: string; t: number; last: Map<string, { q: number; raw: number }> }>();
+  for (const { beacon } of messages) {
+    const view = views.get(beacon.id) ?? { user: beacon.tok, t: Number.POSITIVE_INFINITY, last: new Map() };
+    views.set(beacon.id, view);
+    for (const [, t] of beacon.x ?? []) view.t = Math.min(view.t, t);
+    for (const [name, raw] of beacon.m ?? []) {
+      if (beacon.q >= (view.last.get(name)?.q ?? 0)) view.last.set(name, { q: beacon.q, raw });
+    }
+  }
+  const units = new Map<string, Map<string, { n: number; bad1: number; bad2: number; bins: number }>>();
+  for (const { user, t, last } of views.values()) {
+    for (const [name, { raw }] of last) {
+      const read = isMetric(name) && eligible(name, t) && Number.isFinite(t) ? stored(name, raw) : null;
+      if (!isMetric(name) || read === null) continue;
+      const of = units.get(name) ?? new Map();
+      const unit = of.get(user) ?? { n: 0, bad1: 0, bad2: 0, bins: 0 };
+      unit.n += 1;
+      unit.bad1 += read.value > metrics[name].bad1 ? 1 : 0;
+      unit.bad2 += read.value > metrics[name].bad2 ? 1 : 0;
+      unit.bins += read.bin;
+      units.set(name, of.set(user, unit));
+    }
+  }
+  return new Map(
+    [...units].map(([name, of]) => {
+      const clustered = (y: 'bad1' | 'bad2' | 'bins') =>
+        clusterSums([...of.values()].map((unit) => ({ n: unit.n, y: unit[y] })));
+      const only = ({ y, yy, yn }: ReturnType<typeof clustered>) => ({ y, yy, yn });
+      const { k, n, nn } = clustered('bins');
+      const sums = { bad1: only(clustered('bad1')), bad2: only(clustered('bad2')), bins: only(clustered('bins')) };
+      return [name, { k, n, nn, ...sums }] as const;
+    }),
+  );
+}
+const unitSums = ({ sums }: ReturnType<typeof folded>) =>
+  new Map([...sums('units')].map(([name, of]) => [name, unitSumsOf(of)]));
 
 describe('fold', () => {
   it('books a page view, its unit and its observations in the arm of the token', () => {
@@ -108,7 +158,7 @@ describe('fold', () => {
   });
 
   it('books marginals per hour, and observations in the shard of their unit', () => {
-    const { cell, shards } = told({ user: 'a', m: [['LCP', 3000, 3000]], client: { browser: 'firefox' } });
+    const { cell, sums } = told({ user: 'a', m: [['LCP', 3000, 3000]], client: { browser: 'firefox' } });
     for (const [dim, val] of [
       ['device', 'mobile'],
       ['browser', 'firefox'],
@@ -116,7 +166,7 @@ describe('fold', () => {
     ] as const) {
       expect(cell('treatment', noon, dim, val).metrics.LCP).toMatchObject({ n: 1, sum: 3000 });
     }
-    const filled = shards('LCP').filter(({ n }) => n > 0);
+    const filled = shardsOf(sums('shards').get('LCP') ?? new Float64Array()).filter(({ n }) => n > 0);
     expect(filled).toMatchObject([{ n: 1, sum: 3000, sumSq: 9_000_000, bad1: 1, bad2: 0 }]);
   });
 
@@ -171,7 +221,7 @@ describe('fold', () => {
     const earlier = aMessage({ user: 'a', view: 2, receivedAt: noon + minute });
     const { cell, rollups } = folded([[later], [earlier]]);
     expect(cell('treatment', noon + minute - 5_000).counts).toMatchObject({ exposed: 1, err: 1 });
-    expect(cell('treatment', noon + 3 * minute - 5_000).counts).toEqual({ views: 1, starts: 1 });
+    expect(cell('treatment', noon + 3 * minute - 5_000).counts).toEqual({ views: 1, starts: 1, errViews: 1 });
     expect(folded([[earlier], [later]]).rollups).toEqual(rollups);
   });
 
@@ -206,6 +256,47 @@ describe('fold', () => {
     expect(stats).toMatchObject({ capped: 1 });
   });
 
+  it('keeps the sums over units as a plain recount has them, when values are corrected across thresholds', () => {
+    const sent = Array.from({ length: 60 }, (_, i) => {
+      const lcp = 1_000 + ((i * 997) % 4_000);
+      return aMessage({ user: `u${(i % 30) % 7}`, view: i % 30, q: i < 30 ? 0 : 1, m: [['LCP', lcp, 900]] });
+    });
+    const corrected = folded([sent.slice(30), sent.slice(0, 45), sent]);
+    expect(unitSums(corrected)).toEqual(recount(sent));
+    expect(unitSums(corrected).get('LCP')).toMatchObject({ k: 7, n: 30 });
+  });
+
+  it('sums over a unit no more page views than count', () => {
+    const views = Array.from({ length: 25 }, (_, view) => aMessage({ user: 'a', view, m: [['INP', 300, 900]] }));
+    expect(unitSums(folded([views])).get('INP')).toMatchObject({ k: 1, n: 20, nn: 400, bad1: { y: 20, yy: 400 } });
+  });
+
+  it('counts page views with an error, each once, wherever page views are counted', () => {
+    const { cell } = told(
+      { user: 'a', view: 1, m: [['err', 1, 3000]] },
+      { user: 'a', view: 1, q: 1, m: [['err', 3, 3000]] },
+      { user: 'a', view: 2, m: [['err', 1, 3000]] },
+      { user: 'b' },
+    );
+    expect(cell('treatment').counts).toMatchObject({ views: 3, errViews: 2, err: 1 });
+    expect(cell('treatment', noon, 'browser', 'safari').counts).toMatchObject({ views: 3, errViews: 2 });
+  });
+
+  it('counts each unit in its shard under every name that a gate may trim', () => {
+    const bought = [
+      ['err', 1, 900],
+      ['conv:checkout', 1, 900],
+    ] as const;
+    const users = Array.from({ length: 40 }, (_, i) => ({ user: `u${i}`, ...(i < 10 ? { m: bought } : {}) }));
+    const { sums } = told(...users, ...users.map((user) => ({ ...user, view: `again ${user.user}` })));
+    const counts = [...sums('counts')].map(([name, shards]) => [name, shards.reduce((sum, n) => sum + n, 0)]);
+    expect(Object.fromEntries(counts)).toEqual({ issued: 40, seen: 40, exposed: 40, err: 10, 'conv:checkout': 10 });
+    const shard = (user: string) => (verified(aMessage({ user }).beacon.tok).entries[0]?.unit.at(-1) ?? 0) & 63;
+    for (const [index, n] of (sums('counts').get('err') ?? []).entries()) {
+      expect(n).toBe(users.slice(0, 10).filter(({ user }) => shard(user) === index).length);
+    }
+  });
+
   it('drops and counts values that it does not know or believe, and keeps the rest of the message', () => {
     const { cell, stats } = told({
       user: 'a',
@@ -236,7 +327,7 @@ describe('fold', () => {
       { ...good, token: 'expired' as const },
     ];
     const { rollups, stats } = folded([[...bad, { ...good, optedOut: true }]]);
-    expect(rollups).toEqual({ cells: [], shards: [] });
+    expect(rollups).toEqual({ cells: [], sums: [] });
     expect(stats).toEqual({ invalid: 1, expired: 1, opted_out: 1 });
   });
 
@@ -294,7 +385,9 @@ describe('fold', () => {
     fc.assert(
       fc.property(deliveries, ({ messages, delivered, split }) => {
         const batches = [delivered.slice(0, split), delivered.slice(split)];
-        expect(folded(batches).rollups).toEqual(folded([messages]).rollups);
+        const parts = folded(batches);
+        expect(parts.rollups).toEqual(folded([messages]).rollups);
+        expect(unitSums(parts)).toEqual(recount(messages));
       }),
       { numRuns: 200 },
     );

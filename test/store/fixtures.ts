@@ -1,7 +1,7 @@
 import type { Decision } from '../../src/domain/decision.ts';
 import type { Evidence } from '../../src/domain/evidence.ts';
 import type { Progress, Rollout, RolloutState } from '../../src/domain/rollout.ts';
-import type { AuditEntry, CellRow, RumBatch, ShardRow } from '../../src/store/store.ts';
+import type { AuditEntry, CellRow, RumBatch, SumRow } from '../../src/store/store.ts';
 
 export const noon = Date.UTC(2026, 4, 4, 12);
 
@@ -117,7 +117,7 @@ export const someEvidence: Evidence = {
 };
 
 export function aBatch(flush: number, over: Partial<RumBatch> = {}): RumBatch {
-  return { flush, pageViews: [], units: [], cells: [], shards: [], stats: [], ...over };
+  return { flush, pageViews: [], units: [], cells: [], sums: [], stats: [], ...over };
 }
 
 export function aCell(over: Partial<CellRow> = {}): CellRow {
@@ -133,16 +133,8 @@ export function aCell(over: Partial<CellRow> = {}): CellRow {
   };
 }
 
-export function someShards(over: Partial<ShardRow> = {}): ShardRow {
-  const shards = Array.from({ length: 64 }, (_, n) => ({
-    n,
-    sum: n * 1.5,
-    sumSq: n / 3,
-    bad1: 1,
-    bad2: 0,
-    sumBin: 7 - n,
-  }));
-  return { rollout: 1, epoch: 1, arm: 'control', metric: 'lcp', shards, ...over };
+export function someSums(over: Partial<SumRow> = {}): SumRow {
+  return { rollout: 1, epoch: 1, arm: 'control', blob: Uint8Array.of(4, 5, 6), ...over };
 }
 
 /** 16 bytes that name page view number `n`. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { Conflict, type RumStore } from '../../src/store/store.ts';
+import { Conflict, type RumStore, type SumRow } from '../../src/store/store.ts';
 import type { Subject } from './contract.ts';
-import { aBatch, aCell, noon, pageViewKey, someShards } from './fixtures.ts';
+import { aBatch, aCell, noon, pageViewKey, someSums } from './fixtures.ts';
 
 export function rumContract(subject: Subject): void {
   const rum = (): RumStore => subject.stores.rum;
@@ -24,7 +24,7 @@ export function rumContract(subject: Subject): void {
           pageViews: [view(1), view(2)],
           units: [unit(1), unit(2)],
           cells: [aCell(), other],
-          shards: [someShards()],
+          sums: [someSums(), someSums({ arm: 'treatment' })],
           stats: [
             { bucket: noon, reason: 'accepted', n: 2 },
             { bucket: noon, reason: 'accepted', n: 3 },
@@ -36,7 +36,7 @@ export function rumContract(subject: Subject): void {
           pageViews: [view(1, noon + 5, '{"q":3}')],
           units: [unit(1, '{"err":1}')],
           cells: [aCell({ blob: Uint8Array.of(9) })],
-          shards: [someShards({ shards: [] }), someShards({ metric: 'inp' })],
+          sums: [someSums({ blob: Uint8Array.of(8) }), someSums({ epoch: 2 })],
           stats: [
             { bucket: noon, reason: 'accepted', n: 1 },
             { bucket: noon, reason: 'late', n: 1 },
@@ -48,8 +48,7 @@ export function rumContract(subject: Subject): void {
       expect(await rum().units([unit(1), unit(3)])).toEqual([unit(1, '{"err":1}')]);
       expect(await rum().cells([aCell(), aCell({ bucket: noon + 1 })])).toEqual([aCell({ blob: Uint8Array.of(9) })]);
       expect(await rum().cells([other])).toEqual([other]);
-      expect(await rum().shards(1)).toEqual([someShards({ metric: 'inp' }), someShards({ shards: [] })]);
-      expect(await rum().shards(2)).toEqual([]);
+      expect(await rum().sums([someSums(), someSums({ epoch: 3 })])).toEqual([someSums({ blob: Uint8Array.of(8) })]);
       expect(await rum().stats(noon)).toEqual([
         { bucket: noon, reason: 'accepted', n: 6 },
         { bucket: noon, reason: 'late', n: 1 },
@@ -61,19 +60,19 @@ export function rumContract(subject: Subject): void {
       const numbers = Array.from({ length: 1_000 }, (_, n) => n);
       const cells = numbers.map((n) => aCell({ bucket: noon + n, dim: 'region', val: `ü${n}` }));
       const stats = numbers.map((n) => ({ bucket: noon, reason: `reason ${n}`, n: 1 }));
-      const shards = numbers.map((n) => someShards({ metric: `m${n}`, shards: [] }));
+      const sums = numbers.map((n) => someSums({ epoch: n }));
       const batch = aBatch(1, {
         pageViews: numbers.map((n) => view(n)),
         units: numbers.map((n) => unit(n)),
         cells,
-        shards,
+        sums,
         stats,
       });
       await rum().commit(batch);
       expect(await rum().pageViews(numbers.map(pageViewKey))).toHaveLength(1_000);
       expect(await rum().units(numbers.map((n) => unit(n)))).toHaveLength(1_000);
       expect(await rum().cells(cells)).toHaveLength(1_000);
-      expect(await rum().shards(1)).toHaveLength(1_000);
+      expect(await rum().sums(sums)).toHaveLength(1_000);
       expect(await rum().stats(noon)).toHaveLength(1_000);
     });
 
@@ -88,6 +87,20 @@ export function rumContract(subject: Subject): void {
       expect(await rum().cellsSince(1, 1, false)).toEqual([{ ...aCell({ arm: 'control' }), flush: 2 }]);
       expect(await rum().cellsSince(1, 2, false)).toEqual([]);
       expect(await rum().cellsSince(1, 0, true)).toEqual([{ ...device, flush: 1 }]);
+    });
+
+    it('gives a tick only the sums that are newer than it has seen, with who wrote them', async () => {
+      const treatment = someSums({ arm: 'treatment' });
+      await rum().commit(aBatch(1, { sums: [someSums(), treatment, someSums({ rollout: 2 })] }));
+      await rum().commit(aBatch(2, { sums: [treatment, someSums({ epoch: 2 })] }));
+      const stamped = (row: SumRow, flush: number) => ({ ...row, writer: 'main', flush });
+      expect(await rum().sumsSince(1, 0)).toEqual([
+        stamped(someSums(), 1),
+        stamped(treatment, 2),
+        stamped(someSums({ epoch: 2 }), 2),
+      ]);
+      expect(await rum().sumsSince(1, 1)).toEqual([stamped(treatment, 2), stamped(someSums({ epoch: 2 }), 2)]);
+      expect(await rum().sumsSince(1, 2)).toEqual([]);
     });
 
     it('refuses a flush that is not newer, and counts nothing of it', async () => {
@@ -123,15 +136,15 @@ export function rumContract(subject: Subject): void {
         aBatch(1, {
           units: [unit(1), other],
           cells: [aCell(), aCell({ rollout: 2 })],
-          shards: [someShards(), someShards({ rollout: 2 })],
+          sums: [someSums(), someSums({ rollout: 2 })],
         }),
       );
       await rum().dropRollout(1);
       expect(await rum().units([unit(1), other])).toEqual([other]);
       expect(await rum().cellsSince(1, 0, false)).toEqual([]);
       expect(await rum().cellsSince(2, 0, false)).toHaveLength(1);
-      expect(await rum().shards(1)).toEqual([]);
-      expect(await rum().shards(2)).toHaveLength(1);
+      expect(await rum().sumsSince(1, 0)).toEqual([]);
+      expect(await rum().sumsSince(2, 0)).toHaveLength(1);
       expect(await rum().newestFlush()).toBe(1);
     });
 

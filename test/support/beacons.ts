@@ -55,12 +55,13 @@ export type MessageOf = TokenOf & {
   readonly view?: number | string;
   readonly receivedAt?: number;
   readonly client?: Partial<Client>;
+  readonly network?: string;
   readonly optedOut?: boolean;
 } & Partial<Omit<Beacon, 'v' | 'id' | 'tok'>>;
 
 /** One message of a page view of `user`; triggered at navigation start unless told. */
 export function aMessage(of: MessageOf): Message {
-  const { user, view = user, receivedAt = noon + 10_000, client = {}, optedOut = false } = of;
+  const { user, view = user, receivedAt = noon + 10_000, client = {}, network = '192.0.2', optedOut = false } = of;
   const tok = aToken(of);
   const beacon: Beacon = {
     v: 1,
@@ -72,7 +73,8 @@ export function aMessage(of: MessageOf): Message {
     m: of.m ?? [],
     ...(of.end === undefined ? {} : { end: of.end }),
   };
-  return { beacon, receivedAt, size: 300, token: verified(tok, receivedAt), client: aClient(client), optedOut };
+  const token = verified(tok, receivedAt);
+  return { beacon, receivedAt, size: 300, token, client: aClient(client), network, optedOut };
 }
 
 /** A real store in memory; close it when the test is done. */

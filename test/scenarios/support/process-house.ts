@@ -103,6 +103,7 @@ export async function aHouse(policy: AuthoredPolicy, plan: AuthoredPlan) {
       size: 300,
       token: issuer.tokens.verify(tok, at, at - 5_000),
       client: { device: 'desktop', browser: 'chrome', region: 'other' },
+      network: '192.0.2',
       optedOut: false,
     });
   };
