@@ -155,8 +155,8 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
     return last;
   }
 
-  function add(hour: Hour, arm: EvidenceArm, name: number, shard: number | null): void {
-    count(hour[arm], name, 1);
+  function add(hour: Hour, arm: EvidenceArm, name: number, shard: number | null, by = 1): void {
+    count(hour[arm], name, by);
     if (shard === null) return;
     const known = shardCounts.get(name) ?? {
       treatment: new Float64Array(shardCount),
@@ -164,7 +164,7 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
     };
     shardCounts.set(name, known);
     const sums = known[arm];
-    sums[shard] = (sums[shard] ?? 0) + 1;
+    sums[shard] = (sums[shard] ?? 0) + by;
   }
 
   function ledgerOf(arm: EvidenceArm, metric: number): UnitLedger {
@@ -273,10 +273,10 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
       tokens[to.arm] += 1;
     }
     const now = hourOf(to, bucketOf(at));
-    add(now, to.arm, c.views, null);
+    add(now, to.arm, c.views, unit.shard);
     add(now, to.arm, c.starts, null);
     if (report.ended) add(now, to.arm, c.ends, null);
-    if (report.error) add(now, to.arm, c.errViews, null);
+    if (report.error) add(now, to.arm, c.errViews, unit.shard);
     const exposed = hourOf(to, bucketOf(unit.exposedAt));
     if (report.error && !unit.erred) {
       unit.erred = true;
@@ -331,7 +331,9 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
     heard(to, at, outcome.views);
     const hour = hourOf(to, bucket);
     const arm = hour[to.arm];
-    bookCounts(arm, outcome);
+    add(hour, to.arm, c.views, shard, outcome.views);
+    add(hour, to.arm, c.errViews, shard, outcome.errViews);
+    bookMessages(arm, outcome);
     add(hour, to.arm, c.exposed, shard);
     if (outcome.errViews > 0) add(hour, to.arm, c.err, shard);
     awaitTrial(arm, bucket);
@@ -352,11 +354,9 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
     if (network !== null) bookNetwork(to, hour, outcome, shift, network);
   }
 
-  function bookCounts(arm: HourArm, { views, ends, errViews }: UnitOutcome): void {
-    count(arm, c.views, views);
+  function bookMessages(arm: HourArm, { views, ends }: UnitOutcome): void {
     count(arm, c.starts, views);
     count(arm, c.ends, ends);
-    count(arm, c.errViews, errViews);
   }
 
   function bookNetwork({ arm }: To, { epoch, hour }: Hour, outcome: UnitOutcome, shift: number, network: number): void {
@@ -372,7 +372,9 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
     of.parts.set(key, part);
     for (const name of [c.issued, c.seen, c.exposed]) count(part.arm, name, 1);
     if (outcome.errViews > 0) count(part.arm, c.err, 1);
-    bookCounts(part.arm, outcome);
+    count(part.arm, c.views, outcome.views);
+    count(part.arm, c.errViews, outcome.errViews);
+    bookMessages(part.arm, outcome);
     for (const { conversion } of outcome.conversions) count(part.arm, counters.converted[conversion] ?? 0, 1);
     for (const seenMetric of outcome.metrics) {
       count(part.arm, counters.units[seenMetric.metric] ?? 0, 1);

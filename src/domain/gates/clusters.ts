@@ -2,7 +2,7 @@ import type { Clustered, Evidence, EvidenceArm, Shards, UnitSums } from '../evid
 import { lnGamma } from '../histogram.ts';
 import type { Vital } from '../signal.ts';
 import { type ClusterSums, clusterSums, designEffect, ratioVariance } from '../stats/cluster.ts';
-import { type VitalTotals, vitalTotals } from './sums.ts';
+import { type ProportionSource, proportionOf, unitsIn, type VitalTotals, vitalTotals } from './sums.ts';
 import type { View } from './view.ts';
 
 /** How noisy the page views of one metric are, their clustering in units included. */
@@ -52,6 +52,43 @@ export function worstDesignEffect(observations: number, units: number): number {
   return units === 0 ? 1 : Math.max(1, (2 * observations) / units - 1);
 }
 
+/**
+ * Design effect of a signal's trials, >= 1. Where a trial is a page view, units share their luck: the shards tell how
+ * much of it, both arms together, and before they can the worst case is assumed.
+ */
+export function trialNoise(source: ProportionSource, all: View, { shardCounts }: Evidence): number {
+  const byView = source.event === 'end' || (source.event === 'error' && source.field === 'views');
+  if (!byView) return 1;
+  const { nt, nc } = proportionOf(all, source);
+  const { treatment, control } = unitsIn(all).exposed;
+  const { views, errViews } = shardCounts;
+  const measured = source.event === 'error' && treatment + control >= unitsForShards;
+  if (!measured || views === undefined || errViews === undefined)
+    return worstDesignEffect(nt + nc, treatment + control);
+  const clusters = (['treatment', 'control'] as const).flatMap((arm) =>
+    views[arm].map((n, shard) => ({ n, y: errViews[arm][shard] ?? 0 })),
+  );
+  return Math.max(1, designEffect(clusterSums(clusters.filter(({ n }) => n > 0))) ?? 1);
+}
+
+/** Variance of winsorised values per observation, clusters included, from the shards; null until they can tell. */
+export function valueVariance(
+  metric: Vital,
+  all: View,
+  evidence: Evidence,
+): { readonly treatment: number; readonly control: number } | null {
+  const { treatment, control } = vitalTotals(all, metric);
+  const shards = evidence.shards[metric];
+  if (shards === undefined || Math.min(treatment.units, control.units) < unitsForShards) return null;
+  const of = (arm: Shards): number | null => {
+    const sums = clusterSums(arm.map(({ n, sum }) => ({ n, y: sum })));
+    const result = ratioVariance(sums);
+    return result === null ? null : result.variance * sums.n;
+  };
+  const [t, c] = [of(shards.treatment), of(shards.control)];
+  return t === null || c === null ? null : { treatment: t, control: c };
+}
+
 function fromUnits({ treatment, control }: PerArm<UnitSums>): LatencyNoise {
   const pooled = (of: (sums: UnitSums) => Clustered): ClusterSums => ({
     k: treatment.k + control.k,
@@ -93,12 +130,16 @@ function nearestQuarter(bad1: ClusterSums, bad2: ClusterSums): number {
   return Math.max(1, designEffect(nearest) ?? 1);
 }
 
-/** Per observation of ln(value). The smaller arm's own estimate counts only where it is the larger one. */
+/** Clusters that the treatment's own variance is drawn towards that of both arms by. */
+const drawnBy = 50;
+
+/** Per observation of ln(value). A young treatment knows its own variance badly, and both arms vary alike until proven. */
 function variances(treatment: ClusterSums, control: ClusterSums, by: number): LatencyNoise['lnVariance'] {
   const [t, c] = [ratioVariance(treatment), ratioVariance(control)];
   if (t === null || c === null) return null;
   const scale = lnGamma * lnGamma * by;
   const own = { treatment: t.variance * treatment.n * scale, control: c.variance * control.n * scale };
   const pooled = (own.treatment * treatment.n + own.control * control.n) / (treatment.n + control.n);
-  return { treatment: Math.max(own.treatment, pooled), control: own.control };
+  const drawn = (own.treatment * treatment.k + pooled * drawnBy) / (treatment.k + drawnBy);
+  return { treatment: drawn, control: own.control };
 }

@@ -31,12 +31,12 @@ interface LatencyMix {
 /** A gate on the 75th percentile also hears the rest of the distribution (stats.md §6); any other is about itself. */
 const vectorOf75: { readonly [q in Quantile]: number } = {
   0.5: 0.05,
-  0.75: 0.4,
+  0.75: 0.3,
   0.9: 0.1,
   0.95: 0.1,
   0.99: 0.05,
 };
-const meanOf75 = 0.3;
+const meanOf75 = 0.4;
 
 /** Fixed shares. CLS is 0 in most page views, and a mean of logarithms at the clamp says nothing: it has none. */
 export function mixOf(metric: Vital, q: Quantile, reference: Reference): LatencyMix {
@@ -70,7 +70,7 @@ export interface LatencyQuestion {
 
 /** Fewer treatment page views than this say nothing: the normal approximation would do the talking (stats.md §10). */
 const minimumViews = 25;
-const minimumViewsForMean = 50;
+const minimumViewsForMean = 25;
 /** Effect sizes that the log mean is tuned for. */
 const lnScales = [0.1, 0.5];
 

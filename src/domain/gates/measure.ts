@@ -2,7 +2,7 @@ import type { Evidence, EvidenceArm } from '../evidence.ts';
 import type { Gate } from '../policy.ts';
 import type { Rollout } from '../rollout.ts';
 import type { Signal, Vital } from '../signal.ts';
-import { noiseOf, worstDesignEffect } from './clusters.ts';
+import { noiseOf, trialNoise, valueVariance } from './clusters.ts';
 import {
   absoluteQuantile,
   effectiveMargin,
@@ -12,6 +12,7 @@ import {
   type Quantile,
   quantileIn,
 } from './latency.ts';
+import { controlMean, meanScales } from './mean.ts';
 import { absoluteShare, proportionScales } from './proportion.ts';
 import { combineParts, oriented, type Scale, type ScaleName, type Scales } from './scale.ts';
 import { type ProportionSource, proportionOf, unitsIn, vitalTotals } from './sums.ts';
@@ -54,9 +55,11 @@ export function measure(
   references: Rollout['references'],
 ): Measured | null {
   const { source, statistic } = signal.spec;
+  if (source.event === 'web_vital' && statistic.kind === 'mean')
+    return measureMean(gate, signal, source.field, evidence, views);
   if (source.event === 'web_vital')
     return measureVital(gate, signal, source.field, statistic.q ?? 0.75, evidence, views, references);
-  return measureProportion(gate, signal, source, views);
+  return measureProportion(gate, signal, source, evidence, views);
 }
 
 function measureVital(
@@ -135,15 +138,46 @@ function mostIn(scales: Scales, gate: Gate, signal: Signal): number {
   return most > 0 ? most : oriented(scales.relative, direction).above(0);
 }
 
-function measureProportion(gate: Gate, signal: Signal, source: ProportionSource, views: Views): Measured {
+function measureMean(gate: Gate, signal: Signal, metric: Vital, evidence: Evidence, views: Views): Measured {
+  const noise = valueVariance(metric, views.all, evidence);
+  const parts = views.parts.map(({ weight, view }) => ({
+    weight,
+    view,
+    scales: view === null ? null : meanScales(view, metric, noise),
+  }));
+  const units = (view: View): PerArm<number> => {
+    const { treatment, control } = vitalTotals(view, metric);
+    return { treatment: treatment.units, control: control.units };
+  };
+  return {
+    units: units(views.all),
+    evidence: combine(meanScales(views.all, metric, noise), parts),
+    present: meanScales(views.present, metric, noise),
+    control: controlMean(views.all, metric, noise),
+    shown: once(() => {
+      const seen = strongest(parts, gate, signal, views);
+      const scales = meanScales(seen, metric, noise);
+      const control = controlMean(seen, metric, noise).estimate();
+      return { scales, units: units(seen), value: { treatment: scales.absolute.estimate(), control } };
+    }),
+    effective: (margin) => margin,
+  };
+}
+
+function measureProportion(
+  gate: Gate,
+  signal: Signal,
+  source: ProportionSource,
+  evidence: Evidence,
+  views: Views,
+): Measured {
   const units = (view: View): PerArm<number> => {
     const { mature, exposed } = unitsIn(view);
     return source.event === 'silence' ? mature : exposed;
   };
   const life = units(views.all);
   const sum = proportionOf(views.all, source);
-  // Everything but the end rate has one trial per unit.
-  const deff = source.event === 'end' ? worstDesignEffect(sum.nt + sum.nc, life.treatment + life.control) : 1;
+  const deff = trialNoise(source, views.all, evidence);
   const parts = views.parts.map(({ weight, view }) => ({
     weight,
     view,

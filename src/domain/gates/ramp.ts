@@ -40,6 +40,7 @@ export function rampWaits(input: RampInput): Wait[] {
   const next = nextExposure / 100;
   const bounds = input.signals.flatMap((signal) => {
     const { source, statistic } = signal.spec;
+    // A mean is bounded by the quantile: harm that a mean alone can see is harm to few.
     if (source.event === 'web_vital') return vitalWait(input, source.field, statistic.q ?? 0.75, next);
     return source.event === 'conversion' ? conversionWait(input, source, next) : rateWait(input, signal, source, next);
   });

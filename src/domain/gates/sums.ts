@@ -77,6 +77,24 @@ export function logMeans(metric: Vital): Summand {
   }));
 }
 
+/** Sums that compare means of winsorised values; see `meanBeyond`. */
+export function means(metric: Vital): Summand {
+  return summandOf(`mean ${metric}`, 0, () => ({
+    size: 5,
+    add(sums, { treatment, control }) {
+      const t = treatment.metrics[metric];
+      const c = control.metrics[metric];
+      if (t === undefined || c === undefined || t.n === 0 || c.n === 0) return;
+      const weight = (t.n * c.n) / (t.n + c.n);
+      sums[0] = (sums[0] ?? 0) + weight;
+      sums[1] = (sums[1] ?? 0) + (weight * t.sum) / t.n;
+      sums[2] = (sums[2] ?? 0) + (weight * c.sum) / c.n;
+      sums[3] = (sums[3] ?? 0) + (weight * weight) / t.n;
+      sums[4] = (sums[4] ?? 0) + (weight * weight) / c.n;
+    },
+  }));
+}
+
 /** Page views of one arm with a metric: their number, their units, and sums of their bins. */
 export interface VitalTotals {
   readonly n: number;
@@ -126,7 +144,9 @@ function trialsOf(stratum: Stratum, arm: EvidenceArm, source: ProportionSource):
   const { counts } = stratum[arm];
   switch (source.event) {
     case 'error':
-      return { x: counts.err ?? 0, n: counts.exposed ?? 0 };
+      return source.field === 'views'
+        ? { x: counts.errViews ?? 0, n: counts.views ?? 0 }
+        : { x: counts.err ?? 0, n: counts.exposed ?? 0 };
     case 'silence':
       return { x: stratum.mature[arm].issued - stratum.mature[arm].seen, n: stratum.mature[arm].issued };
     case 'end':
