@@ -53,7 +53,9 @@ export function segmentsOf({ evidence, signal, references, limits, all, fromEpoc
   const cells = asked.map((segment) => cellOf(segment, question, fromEpoch, evidence.asOf));
   const { minCell } = signal.spec.privacy;
   const tested = cells
-    .filter(({ units, score }) => Math.min(units.treatment, units.control) >= minCell && score.events >= minimumEvents)
+    .filter(
+      ({ units, score }) => Math.min(units.treatment, units.control) >= minCell && eventsOf(score) >= minimumEvents,
+    )
     .toSorted((a, b) => sizeOf(b) - sizeOf(a))
     .slice(0, limits.maxCells);
   const worse = new Set(
@@ -75,8 +77,12 @@ interface Score {
   readonly u: number;
   /** Its variance if the arms were alike, observations taken as independent. */
   readonly v: number;
-  readonly events: number;
+  readonly events: PerArm<number>;
+  /** Observations of both arms. */
+  readonly n: number;
 }
+
+const eventsOf = ({ events }: Score): number => events.treatment + events.control;
 
 /** How one signal is read in a cell. */
 interface Question {
@@ -150,10 +156,29 @@ function whereOf(cell: Cell, cells: readonly Cell[], worse: boolean): Where {
  * (Peto's one-step estimate, Yusuf et al. 1985), with variance 1/V, times the design effect.
  */
 function differsFrom({ score, deff }: Cell, rest: readonly Cell[]): boolean {
-  const u = rest.reduce((sum, other) => sum + other.score.u, 0);
-  const v = rest.reduce((sum, other) => sum + other.score.v, 0);
-  if (score.v === 0 || v === 0) return false;
-  return score.u / score.v - u / v >= standingOut * Math.sqrt(deff * (1 / score.v + 1 / v));
+  const others = sumScores(rest.map((each) => each.score));
+  if (score.v === 0 || others.v === 0) return false;
+  const variance = (1 / score.v + 1 / others.v) * deff * unlikeness(sumScores([score, others]));
+  return score.u / score.v - others.u / others.v >= standingOut * Math.sqrt(variance);
+}
+
+/**
+ * V is the score's variance if the arms are alike, but cells are compared because they are not: events that fall more
+ * evenly on a small and a large arm vary more. By how much, from all cells of the dimension together; at least 1.
+ */
+function unlikeness({ v, events, n }: Score): number {
+  const x = events.treatment + events.control;
+  return Math.max(1, (((events.treatment * events.control) / x) * (1 - x / n)) / v);
+}
+
+function sumScores(scores: readonly Score[]): Score {
+  const sum = (of: (score: Score) => number): number => scores.reduce((total, score) => total + of(score), 0);
+  return {
+    u: sum(({ u }) => u),
+    v: sum(({ v }) => v),
+    events: { treatment: sum(({ events }) => events.treatment), control: sum(({ events }) => events.control) },
+    n: sum(({ n }) => n),
+  };
 }
 
 function questionOf(signal: Signal, references: Rollout['references'], all: View, evidence: Evidence): Question | null {
@@ -193,7 +218,12 @@ function vitalQuestion(
     score: (view) => {
       const [u = 0, v = 0] = view.sum(exceedances(metric, bin, 0));
       const above = (arm: EvidenceArm): number => view.sum(exceeding(metric, bin, arm))[0] ?? 0;
-      return { u: signOf(direction) * u, v, events: above('treatment') + above('control') };
+      return {
+        u: signOf(direction) * u,
+        v,
+        events: { treatment: above('treatment'), control: above('control') },
+        n: crowd(view).views,
+      };
     },
     deff: (view) => ownDesignEffect(crowd(view), pooled),
     scale: (view, deff) => {
@@ -253,7 +283,7 @@ function proportionQuestion(signal: Signal, source: ProportionSource, all: View)
       const [, , , , treatment = 0, control = 0] = sums;
       const n = Math.max(1, nt + nc);
       const v = ((treatment * nt + control * nc) / n) * (1 - (xt + xc) / n);
-      return { u: signOf(direction) * (treatment - control), v, events: xt + xc };
+      return { u: signOf(direction) * (treatment - control), v, events: { treatment: xt, control: xc }, n: nt + nc };
     },
     // One trial per unit, or page views as alike within a unit as can be.
     deff: (view) => {
