@@ -1,4 +1,4 @@
-import type { Decision, Reading, Wait } from './decision.ts';
+import type { Decision, Reading, Wait, Where } from './decision.ts';
 import { formatDuration } from './duration.ts';
 
 /** A decision before its sentences. They are made from it alone, so that a replay makes the same ones. */
@@ -10,7 +10,7 @@ export interface Explanation {
   readonly next: string;
 }
 
-/** Plain sentences in the order people ask: what, why, since when, how sure, is it us; what else could have been; what now. */
+/** Plain sentences in the order people ask: what, why, since when, where, how sure, is it us; what else could have been; what now. */
 export function explain(decision: Unexplained): Explanation {
   const decisive = decisiveReading(decision);
   return {
@@ -18,7 +18,7 @@ export function explain(decision: Unexplained): Explanation {
       what(decision),
       decision.actor === null ? decision.because : `By ${decision.because}`,
       decision.reason === null ? '' : `Reason given by ${decision.actor ?? 'nobody'}: ${decision.reason}`,
-      ...(decisive === null ? [] : [comparison(decisive), since(decisive), howSure(decisive)]),
+      ...(decisive === null ? [] : [comparison(decisive), since(decisive), where(decisive), howSure(decisive)]),
       others(decision, decisive),
       isItUs(decision),
     ]),
@@ -54,6 +54,27 @@ function comparison({ gate, signal, treatment, control, scale, estimate, low, hi
 function since({ since, streak, consecutive }: Reading): string {
   if (since === null) return '';
   return `Beyond the limit since ${clock(since)} UTC, ${streak} of ${consecutive} windows in a row`;
+}
+
+/** `96 % of the excess is browser safari, 18 % of the units (+570 %, at least +420 %); other values of browser pass` */
+function where({ where: cells }: Reading): string {
+  const leading = cells.filter(({ standsOut }) => standsOut);
+  const dimensions = [...new Set((leading.length > 0 ? leading : cells).map(({ dimension }) => dimension))];
+  if (dimensions.length === 0) return '';
+  if (leading.length === 0) return `The excess is evenly spread over ${dimensions.join(', ')}`;
+  const also = cells.filter(({ dimension, worse, standsOut }) => worse && !standsOut && dimensions.includes(dimension));
+  const rest =
+    also.length === 0 ? `other values of ${dimensions.join(', ')} pass` : `also worse: ${also.map(nameOf).join(', ')}`;
+  return `${leading.map(carried).join('; ')}; ${rest}`;
+}
+
+const nameOf = ({ dimension, value }: Where): string => `${dimension} ${value}`;
+
+function carried(cell: Where): string {
+  const { share, part, estimate, low } = cell;
+  const bound = low === null ? '' : `, at least ${signed(low)}`;
+  const effect = estimate === null ? '' : ` (${signed(estimate)}${bound})`;
+  return `${Math.round(100 * share)} % of the excess is ${nameOf(cell)}, ${Math.round(100 * part)} % of the units${effect}`;
 }
 
 function howSure({ logE, needed, reliability, limiting }: Reading): string {

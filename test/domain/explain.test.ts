@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { applyOutcome } from '../../src/domain/apply.ts';
 import { decide } from '../../src/domain/decide.ts';
+import type { Where } from '../../src/domain/decision.ts';
 import { explain, type Unexplained } from '../../src/domain/explain.ts';
 import { exposureOf } from '../../src/domain/exposure.ts';
 import type { Looked } from '../../src/domain/looked.ts';
@@ -103,5 +104,45 @@ describe('an explanation', () => {
       text: 'both arms are beyond the limit of x: an outage, not this flag',
     });
     expect(explain(decisionOn(aRollout(), aLook(outage))).why).toContain('an outage, not this flag');
+  });
+
+  describe('of where', () => {
+    const cell = (value: string, about: Partial<Where> = {}): Where => ({
+      dimension: 'browser',
+      value,
+      excess: 60,
+      share: 0.96,
+      part: 0.18,
+      treatment: { n: 220, value: 0.3 },
+      control: { n: 880, value: 0.011 },
+      estimate: 5.7,
+      low: 4.2,
+      high: 7.6,
+      worse: true,
+      standsOut: true,
+      ...about,
+    });
+    const even = { share: 0.5, worse: false, standsOut: false };
+    const whyOf = (...where: Where[]) =>
+      explain(decisionOn(aRollout({ state: { stage: 2 } }), aLook({ ...killing, where }))).why;
+
+    it('names the value that carries the excess, between since when and how sure', () => {
+      expect(whyOf(cell('safari'), cell('chrome', { ...even, share: 0.04 }))).toMatch(
+        /in a row\. 96 % of the excess is browser safari, 18 % of the units \(\+570 %, at least \+420 %\); other values of browser pass\. Always-valid/,
+      );
+    });
+
+    it('does not say that others pass when they are worse too', () => {
+      const why = whyOf(cell('safari'), cell('edge', { worse: true, standsOut: false }));
+      expect(why).toContain('; also worse: browser edge.');
+      expect(why).not.toContain('pass.');
+    });
+
+    it('is evenly spread when no value stands out, and nothing where nobody looked', () => {
+      expect(whyOf(cell('chrome', even), cell('eu', { ...even, dimension: 'region' }))).toContain(
+        'The excess is evenly spread over browser, region.',
+      );
+      expect(whyOf()).not.toContain('excess');
+    });
   });
 });
