@@ -229,6 +229,25 @@ describe('ingest', () => {
     await ingest.close();
   });
 
+  it('knows whom committed beacons came from, and nothing of those that were not committed', async () => {
+    let broken = true;
+    const ingest = anIngest({
+      async commit(batch) {
+        if (broken) throw new StoreUnavailable('disk');
+        await store.commit(batch);
+      },
+    });
+    const heard = () => ingest.concentrations.of(1, 0, noon + 20_000).treatment;
+    await ingest.accept(aMessage({ user: 'a', network: '192.0.2' }));
+    expect(heard()).toMatchObject({ tokens: 0, networks: 0 });
+    broken = false;
+    await ingest.accept(aMessage({ user: 'a', network: '192.0.2' }));
+    await ingest.accept(aMessage({ user: 'b', network: '198.51.100' }));
+    expect(heard()).toMatchObject({ tokens: 2, networks: 2, heaviest: { share: 0.5 } });
+    await ingest.close();
+    expect(anIngest().concentrations.of(1, 0, noon + 20_000).treatment).toMatchObject({ tokens: 0, networks: 0 });
+  });
+
   it('tells its listeners which rollouts have news, and survives one that throws', async () => {
     const ingest = anIngest();
     const heard: number[][] = [];

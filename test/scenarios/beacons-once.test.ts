@@ -2,7 +2,9 @@ import { Agent, request } from 'node:http';
 import type { Beacon, BeaconSample } from '@tidegate/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createEvidenceReader, stagesOf } from '../../src/control/evidence.ts';
-import type { Evidence, EvidenceArm } from '../../src/domain/evidence.ts';
+import type { Evidence, EvidenceArm, UnitSums } from '../../src/domain/evidence.ts';
+import { binOf } from '../../src/domain/histogram.ts';
+import { clusterSums } from '../../src/domain/stats/cluster.ts';
 import { openSqlite } from '../../src/store/sqlite.ts';
 import { pageViewId } from '../support/beacons.ts';
 import { tempFolder } from '../support/temp-store.ts';
@@ -56,9 +58,29 @@ function count(visitors: readonly Visitor[], arm: EvidenceArm) {
     exposed: own.length,
     err: erred.length,
     views: views.length,
+    errViews: views.filter((view) => view % 7 === 0).length,
     starts: views.length,
     ends: views.filter((view) => view % 5 !== 0).length,
     lcp: { n: views.length, sum: views.reduce((sum, view) => sum + 1_500 + (view % 3_000), 0) },
+  };
+}
+
+/** Sums over the units of one arm, of the LCP that each page view said last, counted from what was sent. */
+function countUnits(visitors: readonly Visitor[], arm: EvidenceArm): UnitSums {
+  const values = visitors
+    .filter((visitor) => visitor.arm === arm)
+    .map(({ unit }) => Array.from({ length: viewsPerUnit }, (_, n) => 1_500 + ((unit * viewsPerUnit + n) % 3_000)));
+  const clustered = (of: (value: number) => number) =>
+    clusterSums(values.map((own) => ({ n: own.length, y: own.reduce((sum, value) => sum + of(value), 0) })));
+  const only = ({ y, yy, yn }: ReturnType<typeof clustered>) => ({ y, yy, yn });
+  const { k, n, nn } = clustered(() => 0);
+  return {
+    k,
+    n,
+    nn,
+    bad1: only(clustered((value) => (value > 2_500 ? 1 : 0))),
+    bad2: only(clustered((value) => (value > 4_000 ? 1 : 0))),
+    bins: only(clustered(binOf)),
   };
 }
 
@@ -72,6 +94,7 @@ function evidenceOf(evidence: Evidence, arm: EvidenceArm) {
     exposed: sum('exposed'),
     err: sum('err'),
     views: sum('views'),
+    errViews: sum('errViews'),
     starts: sum('starts'),
     ends: sum('ends'),
     lcp: { n: lcp('n'), sum: lcp('sum') },
@@ -204,6 +227,23 @@ describe(`${messages} beacons, a fifth of them twice and all shuffled, across tw
       expect(shards).toHaveLength(64);
       expect(shards.reduce((all, shard) => all + shard.n, 0)).toBe(n);
       expect(shards.reduce((all, shard) => all + shard.sum, 0)).toBe(sum);
+    }
+  });
+
+  it('are summed over units as a plain recount sums them, corrections included', () => {
+    for (const arm of ['treatment', 'control'] as const) {
+      expect(evidence.units.LCP?.[arm]).toEqual(countUnits(visitors, arm));
+    }
+  });
+
+  it('count each unit in one shard', () => {
+    for (const arm of ['treatment', 'control'] as const) {
+      const expected = count(visitors, arm);
+      for (const name of ['issued', 'seen', 'exposed', 'err'] as const) {
+        const shards = evidence.shardCounts[name]?.[arm] ?? [];
+        expect(shards).toHaveLength(64);
+        expect(shards.reduce((all, n) => all + n, 0)).toBe(expected[name]);
+      }
     }
   });
 });
