@@ -4,7 +4,7 @@ import { formatDuration } from './duration.ts';
 import { watchedAfter } from './effects.ts';
 import { exposureOf } from './exposure.ts';
 import { risesOfDay } from './progress.ts';
-import { isWorseThanPass, type Question, stageOf, unproven } from './question.ts';
+import { isWorseThanPass, preflightMisses, type Question, stageOf, unproven } from './question.ts';
 import type { Phase } from './rollout.ts';
 import { open, opensNext } from './windows.ts';
 import { freezeOn } from './world.ts';
@@ -21,9 +21,14 @@ const none: readonly Wait[] = [];
 
 /** Lines 7 to 9 of the precedence, and their like for the other phases. The order is the one people read. */
 export const conditions: readonly Condition[] = [
-  { name: 'look', phases: ['pending_approval', 'scheduled', 'ramping', 'soaking', 'held', 'completed'], unmet: look },
+  {
+    name: 'look',
+    phases: ['pending_approval', 'scheduled', 'preflight', 'ramping', 'soaking', 'held', 'completed'],
+    unmet: look,
+  },
   { name: 'person', phases: ['held'], unmet: person },
   { name: 'trigger', phases: ['scheduled'], unmet: trigger },
+  { name: 'preflight', phases: ['preflight'], unmet: preflight },
   { name: 'bake', phases: ['ramping', 'soaking', 'completed'], unmet: bake },
   { name: 'evidence', phases: ['ramping', 'soaking', 'held', 'completed'], unmet: evidence },
   { name: 'samples', phases: ['ramping', 'soaking'], unmet: samples },
@@ -31,11 +36,11 @@ export const conditions: readonly Condition[] = [
   { name: 'proof', phases: ['ramping'], unmet: proof },
   { name: 'clear', phases: ['held'], unmet: clear },
   { name: 'approval', phases: ['pending_approval', 'ramping'], unmet: approval },
-  { name: 'window', phases: ['scheduled', 'ramping'], unmet: window },
-  { name: 'freeze', phases: ['scheduled', 'ramping', 'held', 'completed'], unmet: freeze },
-  { name: 'dependency', phases: ['scheduled', 'ramping', 'held'], unmet: dependency },
-  { name: 'alone', phases: ['scheduled'], unmet: alone },
-  { name: 'pace', phases: ['scheduled', 'ramping'], unmet: pace },
+  { name: 'window', phases: ['scheduled', 'preflight', 'ramping'], unmet: window },
+  { name: 'freeze', phases: ['scheduled', 'preflight', 'ramping', 'held', 'completed'], unmet: freeze },
+  { name: 'dependency', phases: ['scheduled', 'preflight', 'ramping', 'held'], unmet: dependency },
+  { name: 'alone', phases: ['scheduled', 'preflight'], unmet: alone },
+  { name: 'pace', phases: ['scheduled', 'preflight', 'ramping'], unmet: pace },
 ];
 
 /** Every condition that is unmet, whether or not another one decides. */
@@ -57,13 +62,25 @@ function person({ rollout }: Question): readonly Wait[] {
   return rollout.state.sticky ? wait('clear', 'a person resumes it: this hold is sticky') : none;
 }
 
-/** A kill clears pending starts: after it, somebody starts by hand, whatever the trigger says. */
+/**
+ * A kill clears pending starts: after it, somebody starts by hand, whatever the trigger says. What a person resumed at
+ * zero exposure was started before, and goes on.
+ */
 function trigger({ plan, rollout, now }: Question): readonly Wait[] {
   const { trigger, at } = plan.spec.start;
+  if (rollout.startedAt !== null) return none;
   if (trigger === 'manual') return wait('start', 'somebody starts it');
   if (rollout.state.epoch > 0) return wait('start', 'somebody starts it again after the kill');
   if (at !== null && now.wall < at) return wait('start', 'its starting time', at - now.wall);
   return none;
+}
+
+function preflight(question: Question): readonly Wait[] {
+  const { duration } = question.plan.spec.preflight;
+  const left = duration - question.rollout.progress.dwellMs;
+  const time =
+    left > 0 ? wait('bake', `${formatDuration(left)} more of ${formatDuration(duration)} preflight`, left) : none;
+  return [...time, ...preflightMisses(question).flatMap(({ text }) => wait('evidence', text))];
 }
 
 function bake(question: Question): readonly Wait[] {

@@ -2,7 +2,7 @@ import { type Condition, conditions, unmet } from './conditions.ts';
 import type { Outcome, Reading, Wait } from './decision.ts';
 import { formatDuration } from './duration.ts';
 import { isExposed } from './machine.ts';
-import { causeOf, gateOf, isBlind, isHealth, type Question, stageOf, unprovenMs } from './question.ts';
+import { causeOf, gateOf, isBlind, isHealth, preflightMisses, type Question, stageOf, unprovenMs } from './question.ts';
 import type { HeldBy } from './rollout.ts';
 import { latchOn } from './world.ts';
 
@@ -31,6 +31,7 @@ export const precedence: readonly Rule[] = [
   { name: 'kill gate', decide: byKillGate },
   { name: 'health', decide: byHealth },
   { name: 'hold gate', decide: byHoldGate },
+  { name: 'preflight', decide: byPreflight },
   { name: 'deadline', decide: byDeadline },
   { name: 'inconclusive', decide: byInconclusive },
   { name: 'expiry', decide: byExpiry },
@@ -153,19 +154,38 @@ function byBreach(reading: Reading, row: string): Move {
   return { action: 'step_back', transition: 'T17', cause, because: reading.text, hold: kept };
 }
 
+/** At its end everything must be true at once; until then what is not true yet is waited for. */
+function byPreflight(question: Question): Move | null {
+  const { rollout, plan, look, justStarted } = question;
+  if (rollout.state.phase !== 'preflight') return null;
+  const late = tooLong(question);
+  if (late !== null) return hold('T6', 'deadline:maxDuration', late, 'preflight', true);
+  // After a downtime of ours beacons have been missing, which is no fault of theirs.
+  const isEarly = rollout.progress.dwellMs < plan.spec.preflight.duration || look === 'quick' || justStarted === true;
+  const failed = preflightMisses(question);
+  const [first] = failed;
+  if (isEarly || first === undefined) return null;
+  const because = `the preflight of ${formatDuration(plan.spec.preflight.duration)} failed: ${failed.map(({ text }) => text).join('; ')}`;
+  return hold('T6', `preflight:${first.name}`, because, 'preflight', true);
+}
+
+function tooLong({ rollout, plan, now }: Question): string | null {
+  const { maxDuration } = plan.spec.limits;
+  const runs = now.wall - (rollout.startedAt ?? now.wall);
+  if (maxDuration === null || runs < maxDuration) return null;
+  return `the rollout runs for ${formatDuration(runs)}, allowed ${formatDuration(maxDuration)}`;
+}
+
 function byDeadline(question: Question): Move | null {
   if (!mayHold(question)) return null;
-  const { rollout, plan, now } = question;
+  const { rollout } = question;
   const stage = stageOf(question);
   if (stage?.maxDwell != null && rollout.progress.dwellMs >= stage.maxDwell) {
     const because = `stage ${stage.name} took ${formatDuration(rollout.progress.dwellMs)}, allowed ${formatDuration(stage.maxDwell)}`;
     return hold('T19', 'deadline:maxDwell', because, 'deadline', true);
   }
-  const { maxDuration } = plan.spec.limits;
-  const runs = now.wall - (rollout.startedAt ?? now.wall);
-  if (maxDuration === null || runs < maxDuration) return null;
-  const because = `the rollout runs for ${formatDuration(runs)}, allowed ${formatDuration(maxDuration)}`;
-  return hold('T19', 'deadline:maxDuration', because, 'deadline', true);
+  const late = tooLong(question);
+  return late === null ? null : hold('T19', 'deadline:maxDuration', late, 'deadline', true);
 }
 
 /** A proof that does not come: ask a person, hold, or step back, as the gate says. `advance` is in `unproven`. */
@@ -220,7 +240,16 @@ function up(question: Question): Move | null {
         because: 'the plan asks nobody to approve its start',
       };
     case 'scheduled':
-      return raise('ramp', 'T4', 'plan:start', `starts at ${stageText(question, 0)}`);
+      return plan.spec.preflight.mode === 'skip'
+        ? raise('ramp', 'T4', 'plan:start', `starts at ${stageText(question, 0)}`)
+        : raise('stay', 'T4', 'plan:start', 'checks its telemetry first: nobody is exposed yet');
+    case 'preflight':
+      return raise(
+        'ramp',
+        'T5',
+        'timer:preflight',
+        `the preflight of ${formatDuration(plan.spec.preflight.duration)} passed: starts at ${stageText(question, 0)}`,
+      );
     case 'ramping':
       return raise(
         'ramp',

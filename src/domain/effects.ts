@@ -23,7 +23,8 @@ export const effects: Effects = {
   submit: (step) => change(step, { phase: approvalFor(step.plan, 0) === null ? 'scheduled' : 'pending_approval' }),
   schedule,
   withdraw: (step) => change(step, { phase: 'draft', approved: null }),
-  start: (step) => enter(step, 0),
+  start: (step) => (step.plan.spec.preflight.mode === 'skip' ? enter(step, 0) : check(step)),
+  begin,
   ramp: (step) => enter(step, step.rollout.state.stage + 1),
   promote: (step) => enter(step, step.plan.spec.stages.length - 1),
   approve: (step) => change(step, { approved: approval(step, step.rollout.state.stage + 1) }),
@@ -71,6 +72,18 @@ function enter(step: Step, stage: number): Rollout {
   return { ...entered, startedAt: step.rollout.startedAt ?? step.now.wall };
 }
 
+/** Nobody is exposed, so this is the first epoch of a process of its own: nothing that it finds is held against anybody. */
+function check(step: Step): Rollout {
+  const checked = changeEpoch(step, { phase: 'preflight', stage: -1, ...unheld });
+  return { ...checked, evidenceFrom: checked.state.epoch, startedAt: step.rollout.startedAt ?? step.now.wall };
+}
+
+/** In a preflight both arms were served control: as evidence about the treatment it is worth nothing. */
+function begin(step: Step): Rollout {
+  const begun = enter(step, 0);
+  return { ...begun, evidenceFrom: begun.state.epoch };
+}
+
 function leave(step: Step, phase: 'killed' | 'cancelled'): Rollout {
   return changeEpoch(step, { ...unheld, phase, stage: -1, sticky: phase === 'killed', sentinel: false });
 }
@@ -101,8 +114,9 @@ function held(step: Step): Rollout {
   });
 }
 
-function whereTo({ phase, resumeTo }: RolloutState): 'ramping' | 'soaking' {
-  return phase === 'soaking' || (phase === 'held' && resumeTo === 'soaking') ? 'soaking' : 'ramping';
+function whereTo({ phase, resumeTo }: RolloutState): 'preflight' | 'ramping' | 'soaking' {
+  if (phase === 'held') return resumeTo ?? 'ramping';
+  return phase === 'preflight' || phase === 'soaking' ? phase : 'ramping';
 }
 
 /** At the first stage there is nothing to step back to: exposure stays, and the hold waits for a person. */
@@ -118,10 +132,13 @@ function stepBack(step: Step): Rollout {
   });
 }
 
-/** Same exposure; the bake begins again. Only a person's resume opens an epoch, because a person may have changed more. */
+/**
+ * Same exposure; the bake begins again. Only a person's resume opens an epoch, because a person may have changed more.
+ * What was never exposed goes back to its start: a preflight is not continued, it is done again.
+ */
 function resumed(step: Step, epoch: number): Rollout {
   const { state } = step.rollout;
-  const to = { phase: whereTo(state), ...unheld };
+  const to = { phase: state.stage < 0 ? ('scheduled' as const) : whereTo(state), ...unheld };
   if (epoch !== state.epoch) return changeEpoch(step, to);
   const back = change(step, to);
   return { ...back, progress: { ...back.progress, bakedMs: 0 } };

@@ -9,6 +9,8 @@ const slotsPerPercent = slots / 100;
 /** Slots of each arm. Treatment fills from 0 up; the holdback from the top down, control beneath it; the rest is neither. */
 export interface Allocation {
   readonly treatment: number;
+  /** In a preflight: named treatment and served control, in the place of those whom the first stage exposes. */
+  readonly labelled: number;
   readonly control: number;
   readonly holdback: number;
 }
@@ -30,10 +32,18 @@ export function exposureOf(state: RolloutState, plan: RolloutPlan, latched = fal
  * holdback stays for as long as somebody compares with it.
  */
 export function allocationOf(state: RolloutState, plan: RolloutPlan, latched = false): Allocation {
-  const exposure = exposureOf(state, plan, latched);
+  if (state.phase === 'preflight' && !latched) {
+    const { treatment, ...others } = armsAt(plan.spec.stages[0]?.exposure ?? 0, plan);
+    return { ...others, treatment: 0, labelled: treatment };
+  }
+  const isWatched = state.phase !== 'completed' || state.sentinel;
+  return { ...armsAt(exposureOf(state, plan, latched), plan, isWatched), labelled: 0 };
+}
+
+function armsAt(exposure: number, { spec }: RolloutPlan, isWatched = true): Omit<Allocation, 'labelled'> {
   if (exposure === 0) return { treatment: 0, control: 0, holdback: 0 };
-  const { holdback, control } = plan.spec.comparison;
-  const kept = state.phase === 'completed' && !state.sentinel ? 0 : slotsOf(holdback?.percent ?? 0);
+  const { holdback, control } = spec.comparison;
+  const kept = isWatched ? slotsOf(holdback?.percent ?? 0) : 0;
   const wanted = slotsOf(exposure);
   if (wanted === slots) return { treatment: slots - kept, control: 0, holdback: kept };
   const treatment = Math.min(wanted, slots - kept);

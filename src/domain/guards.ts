@@ -68,7 +68,9 @@ export const guards: Guards = {
     if (asked === null || !asked.notAuthor || actor !== rollout.author) return null;
     return refuse('own_plan', `${actor} applied this plan; somebody else approves it`);
   },
-  nothing_breaching({ looked }) {
+  nothing_breaching({ looked, rollout }) {
+    // What is not exposed has no evidence, and goes back to zero exposure.
+    if (rollout.state.stage < 0) return null;
     if (looked === null) return notLooked();
     const breach = looked.readings.find(({ verdict }) => verdict === 'kill' || verdict === 'hold');
     if (breach === undefined) return null;

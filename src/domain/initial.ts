@@ -101,7 +101,12 @@ function rebaseTo(existing: Rollout, newPlan: RolloutPlan, oldPlan: RolloutPlan 
       `the seed of a live rollout stays "${existing.seed}": another one exposes other people`,
     );
   if (oldPlan === null || stageBelow(existing, newPlan, oldPlan) < 0)
-    return refuse('no_such_stage', 'the new plan has no stage at or below the present exposure');
+    return refuse(
+      'no_such_stage',
+      existing.state.stage < 0
+        ? `${existing.name} is held before anybody was exposed; cancel it, then apply the plan`
+        : 'the new plan has no stage at or below the present exposure',
+    );
   return 'rebase';
 }
 

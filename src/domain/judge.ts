@@ -2,6 +2,7 @@ import type { Evidence } from './evidence.ts';
 import { readGates } from './gates/read.ts';
 import { errorReading } from './gates/reading.ts';
 import type { Looked } from './looked.ts';
+import { preflightLook } from './preflight.ts';
 import { type Judged, type Settle, settle } from './settle.ts';
 import type { Signal } from './signal.ts';
 
@@ -22,7 +23,9 @@ export function judge(input: JudgeInput): Judged {
 /** A gate that throws reads `error` by itself (`readGates`); should the look as a whole throw, every gate does. */
 function lookAt({ evidence, policy, signals, plan, rollout, look, detail = true, now }: JudgeInput): Looked {
   try {
-    return readGates({ evidence, policy, signals, plan, rollout, look, detail, now });
+    const looked = readGates({ evidence, policy, signals, plan, rollout, look, detail, now });
+    if (rollout.state.phase !== 'preflight') return looked;
+    return preflightLook({ evidence, policy, signals, plan, rollout }, looked);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     return {

@@ -37,6 +37,7 @@ export type Effect =
   | 'schedule'
   | 'withdraw'
   | 'start'
+  | 'begin'
   | 'ramp'
   | 'promote'
   | 'approve'
@@ -116,7 +117,7 @@ const noHarmSeen = ['not_latched', 'not_frozen', 'nothing_breaching'] as const;
 
 /**
  * The state machine. Row ids are stable: decisions and their audit records name them. T4 runs through T5 in the same
- * step, because a preflight that is skipped has nothing to wait for. T34 and T35 (a newer revision of the plan) are
+ * step where the plan skips the preflight: there is nothing to wait for then. T34 and T35 (a newer revision of the plan) are
  * `planChange` and `rebase`.
  */
 export const transitions: readonly Transition[] = [
@@ -130,6 +131,8 @@ export const transitions: readonly Transition[] = [
     guards: ['not_latched', 'not_frozen', 'dependencies_met', 'alone', 'window_open'],
   }),
   row('T4', ['scheduled'], 'tick', 'start', 'raise', null),
+  row('T5', ['preflight'], 'tick', 'begin', 'raise', null),
+  row('T6', ['preflight'], 'tick', 'hold', 'lower', null, { sticky: true }),
   row('T7', ['ramping'], 'tick', 'ramp', 'raise', null),
   row('T8', ['ramping'], 'approve', 'approve', 'raise', 'stage.approve', { guards: ['not_own', 'evidence_clear'] }),
   row('T9', ['ramping'], 'skip-bake', 'ramp', 'raise', 'rollout.raise', { guards: noHarmSeen, reason: true }),
@@ -146,7 +149,7 @@ export const transitions: readonly Transition[] = [
   row('T18', ['ramping'], 'tick', 'hold', 'lower', null, { sticky: 'as gate' }),
   row('T19', exposed, 'tick', 'hold', 'lower', null, { sticky: true }),
   row('T20', exposed, 'tick', 'hold', 'lower', null, { sticky: true }),
-  row('T21', exposed, 'hold', 'hold', 'lower', 'rollout.lower', { sticky: true, reason: true }),
+  row('T21', ['preflight', ...exposed], 'hold', 'hold', 'lower', 'rollout.lower', { sticky: true, reason: true }),
   row('T22', exposed, 'step-back', 'step_back', 'lower', 'rollout.lower', {
     guards: ['stage_below'],
     sticky: true,

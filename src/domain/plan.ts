@@ -112,11 +112,27 @@ function instant(text: string): number {
   return ((daysSinceEpoch * 24 + hour) * 60 + minute - offset) * 60_000 + Math.round(Number(seconds) * 1000);
 }
 
+/** What must be true of the way from an evaluation to the evidence before anybody is exposed; `preflight.ts` asks it. */
+export const preflightChecks = [
+  'flag_evaluated',
+  'exposures_received',
+  'beacons_joined',
+  'signals_fresh',
+  'arms_balanced',
+] as const;
+export type PreflightCheck = (typeof preflightChecks)[number];
+
 const Preflight = z.strictObject({
-  mode: choice(['skip'], ['checks', 'aa']),
-  duration: later('preflight checks'),
-  minReliability: later('preflight checks'),
-  checks: later('preflight checks'),
+  /** `checks`: the telemetry works. `aa`: and no gate tells two arms apart that are served the same. */
+  mode: choice(['checks', 'aa', 'skip']),
+  /** Least time at exposure 0. What has not come true by its end holds the rollout. */
+  duration: Duration.prefault('30m'),
+  /** Of every core signal, 0..1. */
+  minReliability: z.number().min(0).max(1).prefault(0.6),
+  checks: z
+    .array(choice(preflightChecks, ['power']))
+    .min(1, { error: 'name at least one check, or write `mode: skip`' })
+    .prefault([...preflightChecks]),
   drill: later('fire drills'),
 });
 

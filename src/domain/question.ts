@@ -33,9 +33,30 @@ export function isHealth(reading: Reading): boolean {
   return reading.gate.startsWith('health.');
 }
 
-/** `gate:errors-kill`, `health:sampleRatio`. */
+export function isPreflight(reading: Reading): boolean {
+  return reading.gate.startsWith('preflight.');
+}
+
+/** `gate:errors-kill`, `health:sampleRatio`, `preflight:beacons_joined`. */
 export function causeOf(reading: Reading): string {
-  return isHealth(reading) ? `health:${reading.gate.slice('health.'.length)}` : `gate:${reading.gate}`;
+  return isHealth(reading) || isPreflight(reading) ? reading.gate.replace('.', ':') : `gate:${reading.gate}`;
+}
+
+/**
+ * What a preflight still lacks: each of its checks must have been read, and read `pass`. That one was not read is no
+ * better than that it failed.
+ */
+export function preflightMisses({
+  plan,
+  looked,
+}: Pick<Question, 'plan' | 'looked'>): readonly { name: string; text: string }[] {
+  const { mode, checks } = plan.spec.preflight;
+  const asked = [...checks, 'reliability', ...(mode === 'aa' ? ['arms_alike'] : [])];
+  return asked.flatMap((name) => {
+    const reading = looked.readings.find(({ gate }) => gate === `preflight.${name}`);
+    if (reading?.verdict === 'pass') return [];
+    return [{ name, text: `${name}: ${reading?.text ?? 'nobody could look'}` }];
+  });
 }
 
 /** Evidence that is missing or cannot be trusted, in a gate that minds. */

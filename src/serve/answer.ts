@@ -34,6 +34,8 @@ export interface TokenRequest {
  * treatment and is never evidence.
  */
 function armOf(entry: ServedEntry, { variant, reason }: Evaluation): Arm {
+  // In a preflight: served control, counted as the arm that it will be.
+  if (variant === `${entry.control}@aa`) return 'treatment';
   if (variant === `${entry.control}@control`) return 'control';
   if (variant === `${entry.control}@holdback`) return 'holdback';
   return variant === entry.treatment && reason === 'SPLIT' ? 'treatment' : 'rest';

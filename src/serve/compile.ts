@@ -10,7 +10,7 @@ export interface Running {
   readonly plan: RolloutPlan;
 }
 
-/** One exposed rollout of a flag: what a served variant says of the unit's arm, and where the evidence goes. */
+/** One rollout of a flag that has arms: what a served variant says of the unit's arm, and where the evidence goes. */
 export interface ServedEntry {
   /** `shortId` of the rollout. */
   readonly rollout: number;
@@ -29,10 +29,10 @@ export interface Served {
   readonly ver: number;
   /** Plain flagd; what daemons, providers and the evaluator read. */
   readonly flagSet: FlagSet;
-  /** Exposed rollouts per flag, earlier wave first. */
+  /** Rollouts with arms per flag, earlier wave first. */
   readonly entries: ReadonlyMap<string, readonly ServedEntry[]>;
   /**
-   * For flags that several waves expose: a flag of the same key whose variant is the index of the entry that covers a
+   * For flags of which several waves have arms: a flag of the same key whose variant is the index of the entry that covers a
    * context. Two waves serve the same variant names, so the answer alone does not tell whose unit it was.
    */
   readonly attribution: FlagSet;
@@ -169,17 +169,19 @@ function compileFlag(base: Flag, runnings: readonly Running[], latches: readonly
       rollout.state.phase === 'killed' ||
       latches.some((latch) => latch.wave !== null && latch.wave === rollout.wave);
     const share = allocationOf(rollout.state, plan);
-    return { rollout, plan, blocked, share, exposed: !blocked && share.treatment > 0 };
+    const exposed = !blocked && share.treatment > 0;
+    return { rollout, plan, blocked, share, exposed, compared: exposed || (!blocked && share.labelled > 0) };
   });
   const exposed = parts.filter((part) => part.exposed);
-  const [lead] = exposed.length > 0 ? exposed : parts;
+  const compared = parts.filter((part) => part.compared);
+  const [lead] = [...exposed, ...compared, ...parts];
   if (lead === undefined) return { flag: base, entries: [], attribution: null, lease: null };
   const { targeting: _dropped, defaultVariant: _replaced, metadata, ...kept } = base;
   const body = {
     ...kept,
-    variants: { ...base.variants, ...cohorts(base, exposed) },
+    variants: { ...base.variants, ...cohorts(base, compared) },
     defaultVariant: lead.plan.spec.variations.control,
-    ...(exposed.length > 0 ? { targeting: targetingOf(parts) } : {}),
+    ...(compared.length > 0 ? { targeting: targetingOf(parts) } : {}),
   };
   const { tier } = lead.plan.metadata.labels;
   const facts = {
@@ -193,8 +195,8 @@ function compileFlag(base: Flag, runnings: readonly Running[], latches: readonly
   return {
     // The digest of the content is the flag's version: it changes with the flag and with nothing else, on any replica.
     flag: { ...body, metadata: { ...facts, version: digestOf({ ...body, metadata: facts }) } },
-    entries: exposed.map(entryOf),
-    attribution: exposed.length > 1 ? attributionOf(parts) : null,
+    entries: compared.map(entryOf),
+    attribution: compared.length > 1 ? attributionOf(parts) : null,
     lease: leaseOf(exposed),
   };
 }

@@ -11,6 +11,8 @@ function armOf({ treatment, control, holdback }: Allocation, slot: number): Arm 
   return slot >= slots - control - holdback ? 'control' : 'rest';
 }
 
+const nobody: Allocation = { treatment: 0, labelled: 0, control: 0, holdback: 0 };
+
 const percents = fc
   .uniqueArray(fc.integer({ min: 1, max: 100_000 }), { minLength: 1, maxLength: 8 })
   .map((thousandths) => thousandths.sort((a, b) => a - b).map((each) => each / 1000));
@@ -20,13 +22,15 @@ const ratio = fc.oneof(
 );
 const holdback = fc.option(fc.integer({ min: 1, max: 20_000 }).map((each) => ({ percent: each / 1000 })));
 
-const ramps = fc.record({ percents, ratio, holdback }).map(({ percents, ratio, holdback }) => {
-  const plan = aPlan({
+const plans = fc.record({ percents, ratio, holdback }).map(({ percents, ratio, holdback }) =>
+  aPlan({
     stages: percents.map((exposure, i) => ({ name: `s${i}`, exposure })),
     comparison: { control: { ratio }, ...(holdback === null ? {} : { holdback }) },
-  });
-  return percents.map((_, stage) => allocationOf(aRollout({ of: plan, state: { stage } }).state, plan));
-});
+  }),
+);
+const ramps = plans.map((plan) =>
+  plan.spec.stages.map((_, stage) => allocationOf(aRollout({ of: plan, state: { stage } }).state, plan)),
+);
 
 describe('exposure', () => {
   it('is that of the stage while ramping, soaking or held', () => {
@@ -43,24 +47,44 @@ describe('exposure', () => {
   it('is nothing under a kill latch, whatever the state says', () => {
     const { state } = aRollout({ state: { stage: 2 } });
     expect(exposureOf(state, aPlan(), true)).toBe(0);
-    expect(allocationOf(state, aPlan(), true)).toEqual({ treatment: 0, control: 0, holdback: 0 });
+    expect(allocationOf(state, aPlan(), true)).toEqual(nobody);
   });
 
   it('gives control the ratio that the plan asks, up to what is left', () => {
     const plan = aPlan();
     const at = (stage: number) => allocationOf(aRollout({ state: { stage } }).state, plan);
-    expect(at(0)).toEqual({ treatment: 10_000, control: 40_000, holdback: 0 });
-    expect(at(1)).toEqual({ treatment: 50_000, control: 200_000, holdback: 0 });
-    expect(at(2)).toEqual({ treatment: 250_000, control: 750_000, holdback: 0 });
+    expect(at(0)).toEqual({ ...nobody, treatment: 10_000, control: 40_000 });
+    expect(at(1)).toEqual({ ...nobody, treatment: 50_000, control: 200_000 });
+    expect(at(2)).toEqual({ ...nobody, treatment: 250_000, control: 750_000 });
   });
 
   it('keeps the holdback on control at 100 % for as long as the sentinel compares with it', () => {
     const plan = aPlan({ comparison: { holdback: { percent: 1 } } });
-    const full = { treatment: 990_000, control: 0, holdback: 10_000 };
+    const full = { ...nobody, treatment: 990_000, holdback: 10_000 };
     const soaking = aRollout({ state: { phase: 'soaking', stage: 3 } }).state;
     expect(allocationOf(soaking, plan)).toEqual(full);
     expect(allocationOf({ ...soaking, phase: 'completed', sentinel: true }, plan)).toEqual(full);
     expect(allocationOf({ ...soaking, phase: 'completed' }, plan).treatment).toBe(slots);
+  });
+
+  it('is nothing in a preflight, which names the arms of the first stage', () => {
+    const checking = aRollout({ state: { phase: 'preflight', stage: -1 } }).state;
+    expect(exposureOf(checking, aPlan())).toBe(0);
+    expect(allocationOf(checking, aPlan())).toEqual({ ...nobody, labelled: 10_000, control: 40_000 });
+    expect(allocationOf(checking, aPlan(), true)).toEqual(nobody);
+    expect(allocationOf({ ...checking, phase: 'held', heldBy: 'preflight' }, aPlan())).toEqual(nobody);
+  });
+
+  it('names in a preflight exactly whom the first stage compares', () => {
+    fc.assert(
+      fc.property(plans, (plan) => {
+        const { state } = aRollout({ of: plan, state: { phase: 'preflight', stage: -1 } });
+        const first = allocationOf({ ...state, phase: 'ramping', stage: 0 }, plan);
+        const { treatment, labelled, ...others } = allocationOf(state, plan);
+        expect({ treatment, labelled }).toEqual({ treatment: 0, labelled: first.treatment });
+        expect(others).toEqual({ control: first.control, holdback: first.holdback });
+      }),
+    );
   });
 
   it('never takes more slots than there are', () => {

@@ -6,7 +6,8 @@ import { exposureOf } from '../../../src/domain/exposure.ts';
 import { guards } from '../../../src/domain/guards.ts';
 import type { Looked } from '../../../src/domain/looked.ts';
 import { transitions, type Verb, verbs } from '../../../src/domain/machine.ts';
-import type { Progress, Rollout } from '../../../src/domain/rollout.ts';
+import type { RolloutPlan } from '../../../src/domain/plan.ts';
+import type { Phase, Progress, Rollout } from '../../../src/domain/rollout.ts';
 import {
   aBlindLook,
   aFreeze,
@@ -25,7 +26,8 @@ export type Machine = Judgement & Mechanics;
 export const machine: Machine = { precedence, conditions, table: transitions, effects, guards };
 
 /** Four stages; the third asks for an approval, and everything that can end a hold or a stage is set. */
-export const plan = aPlan({
+export const checked = aPlan({
+  preflight: { mode: 'checks', duration: '1h' },
   stages: [
     { name: 'canary', exposure: 1, bake: '1h', maxDwell: '6h' },
     { name: 'early', exposure: 5, bake: '1h', maxDwell: '6h' },
@@ -36,7 +38,13 @@ export const plan = aPlan({
   comparison: { holdback: { percent: 1, for: '1h' } },
   soak: { bake: '1h' },
   onHold: { expireAfter: '7d' },
+  limits: { maxDuration: '30d' },
 });
+/** The same without a preflight. */
+export const unchecked: RolloutPlan = {
+  ...checked,
+  spec: { ...checked.spec, preflight: { ...checked.spec.preflight, mode: 'skip' } },
+};
 
 const proof = {
   name: 'conversion',
@@ -114,16 +122,19 @@ export type Event =
 
 const both = [false, true];
 
+/** What else is the case at a look. The last two outrank every count but those of the precedence before them. */
+const cases = [
+  { clear: 'clear', quick: false, upstream: 'met', latched: false, counted: Object.keys(counts) },
+  { clear: 'none', quick: false, upstream: 'met', latched: false, counted: Object.keys(counts) },
+  { clear: 'clear', quick: true, upstream: 'met', latched: false, counted: Object.keys(counts) },
+  { clear: 'clear', quick: false, upstream: 'killed', latched: false, counted: ['baked', 'dwelt', 'expired'] },
+  { clear: 'clear', quick: false, upstream: 'met', latched: true, counted: ['fresh', 'baked'] },
+] as const;
+
 const ticks: Event[] = Object.keys(looks).flatMap((look) =>
-  Object.keys(counts).flatMap((counted) =>
-    both.flatMap((frozen) =>
-      [
-        { clear: 'clear', quick: false, upstream: 'met', latched: false } as const,
-        { clear: 'none', quick: false, upstream: 'met', latched: false } as const,
-        { clear: 'clear', quick: true, upstream: 'met', latched: false } as const,
-        { clear: 'clear', quick: false, upstream: 'killed', latched: false } as const,
-        { clear: 'clear', quick: false, upstream: 'met', latched: true } as const,
-      ].map((rest) => ({ kind: 'tick' as const, look, counted, frozen, ...rest })),
+  both.flatMap((frozen) =>
+    cases.flatMap(({ counted, ...rest }) =>
+      counted.map((each) => ({ kind: 'tick', look, counted: each, frozen, ...rest }) as const),
     ),
   ),
 );
@@ -139,17 +150,18 @@ const orders: Event[] = verbs.flatMap((verb) =>
 export const events: readonly Event[] = [...ticks, ...orders];
 
 export interface Edge {
+  readonly plan: RolloutPlan;
   readonly event: Event;
   readonly before: Rollout;
   readonly after: Rollout;
   readonly exposure: { readonly from: number; readonly to: number };
 }
 
-function step(parts: Machine, rollout: Rollout, event: Event): Rollout {
+function step(parts: Machine, plan: RolloutPlan, rollout: Rollout, event: Event): Rollout {
   const counted = { ...rollout.progress, ...counts[event.counted] };
   const world = aWorld({ freezes: event.frozen ? [aFreeze] : [] });
   if (event.kind === 'verb') {
-    const looked = event.look === null ? null : lookOf(event.look);
+    const looked = event.look === null ? null : lookOf(event.look, rollout.state.phase);
     const order = { actor: 'rm', reason: 'because' };
     const to = applyVerb(
       { ...rollout, progress: counted },
@@ -171,7 +183,7 @@ function step(parts: Machine, rollout: Rollout, event: Event): Rollout {
     rollout: { ...rollout, progress },
     plan,
     policy,
-    looked: lookOf(event.look),
+    looked: lookOf(event.look, rollout.state.phase),
     world: { ...world, dependencies: event.upstream, latches: event.latched ? [latch] : [] },
     now: at(),
     look: event.quick ? ('quick' as const) : ('full' as const),
@@ -179,25 +191,34 @@ function step(parts: Machine, rollout: Rollout, event: Event): Rollout {
   return applyOutcome(question.rollout, plan, decide(question, parts), at(), parts);
 }
 
-export function lookOf(name: string): Looked {
+/** In a preflight there is nothing to compare: a look that passes finds every check true, and any other does not. */
+export function lookOf(name: string, phase: Phase): Looked {
   const look = looks[name];
   if (look === undefined) throw new Error(`no look is called ${name}`);
-  return look;
+  if (phase !== 'preflight') return look;
+  const { checks } = checked.spec.preflight;
+  const found = [...checks, 'reliability'].map((check) => aReading({ gate: `preflight.${check}` }));
+  const lost = aReading({ gate: 'preflight.beacons_joined', verdict: 'hold', sticky: true });
+  return { ...look, readings: name === 'pass' ? found : [lost, ...found.slice(1)] };
 }
 
 const enough = 1000;
 
 /** Visits every edge of every state that can be reached from a draft, until the visitor has seen what it looks for. */
-export function explore(visit: (edge: Edge) => boolean, parts: Machine = machine): { readonly states: number } {
+export function explore(
+  visit: (edge: Edge) => boolean,
+  plan: RolloutPlan = checked,
+  parts: Machine = machine,
+): { readonly states: number } {
   const start = aRollout({ of: plan, startedAt: null, state: { phase: 'draft', stage: -1, epoch: 0 } });
   const seen = new Map([[keyOf(start), start]]);
   for (const before of seen.values()) {
     if (seen.size > enough) throw new Error('the machine has more states than it should');
-    const from = served(before);
+    const from = exposureOf(before.state, plan);
     for (const event of events) {
-      const after = plain(step(parts, before, event), before);
-      const to = after === before ? from : served(after);
-      if (visit({ event, before, after, exposure: { from, to } })) return { states: seen.size };
+      const after = plain(step(parts, plan, before, event), before);
+      const to = after === before ? from : exposureOf(after.state, plan);
+      if (visit({ plan, event, before, after, exposure: { from, to } })) return { states: seen.size };
       if (after === before) continue;
       const key = keyOf(after);
       if (!seen.has(key)) seen.set(key, after);
@@ -206,24 +227,20 @@ export function explore(visit: (edge: Edge) => boolean, parts: Machine = machine
   return { states: seen.size };
 }
 
-function served({ state }: Rollout): number {
-  return exposureOf(state, plan);
-}
-
 /** What was counted is given by each event, so states that differ in nothing else are one. */
 function plain(after: Rollout, before: Rollout): Rollout {
-  const { version, epoch } = after.state;
+  const { version, epoch, approved } = after.state;
   if (version === before.state.version) return before;
-  const { approved } = after.state;
   const reached = epoch === before.state.epoch ? epoch : Math.min(epoch, 1);
   const digest = approved === null ? '' : approved.digest.replace(/epoch \d+/, `epoch ${reached}`);
   const state = { ...after.state, epoch: reached, approved: approved === null ? null : { ...approved, digest } };
   return { ...after, state, progress: uncounted };
 }
 
-const uncounted = aRollout({ of: plan }).progress;
+const uncounted = aRollout({ of: checked }).progress;
 
-function keyOf({ state }: Rollout): string {
-  const { version: _, ...rest } = state;
-  return JSON.stringify(rest);
+function keyOf({ state, startedAt }: Rollout): string {
+  const { phase, stage, heldBy, sticky, resumeTo, watch, approved, sentinel, epoch } = state;
+  const by = approved === null ? null : `${approved.stage} ${approved.digest}`;
+  return `${phase} ${stage} ${heldBy} ${sticky} ${resumeTo} ${watch} ${by} ${sentinel} ${epoch} ${startedAt === null}`;
 }

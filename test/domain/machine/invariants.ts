@@ -1,4 +1,9 @@
-import { type Edge, lookOf, plan } from './explore.ts';
+import { type Edge, lookOf } from './explore.ts';
+
+/** Without a preflight, the first stage is where evidence begins. */
+function startsUnchecked({ plan, before }: Edge): boolean {
+  return before.state.phase === 'scheduled' && plan.spec.preflight.mode === 'skip';
+}
 
 /** A law of the machine: null when the edge keeps it, else what went wrong. */
 export type Invariant = (edge: Edge) => string | null;
@@ -14,14 +19,14 @@ function isTick({ event }: Edge): boolean {
   return event.kind === 'tick';
 }
 
-/** Whether the look of the event has anything worse than pass, or no usable evidence. */
-function clean({ event }: Edge): boolean {
+/** Whether the look of the event has nothing worse than pass, and usable evidence. */
+function clean({ event, before }: Edge): boolean {
   if (event.look === null) return false;
-  const { readings, coreOk } = lookOf(event.look);
+  const { readings, coreOk } = lookOf(event.look, before.state.phase);
   return coreOk && readings.every(({ verdict }) => verdict === 'pass');
 }
 
-function law(broken: (edge: Edge) => boolean): Invariant {
+export function law(broken: (edge: Edge) => boolean): Invariant {
   return (edge) => (broken(edge) ? describe(edge) : null);
 }
 
@@ -34,7 +39,7 @@ export const invariants: { readonly [name: string]: Invariant } = {
     (edge) => {
       const { event, before, after } = edge;
       const byPerson = event.kind === 'verb' && event.verb === 'kill' && !over.includes(before.state.phase);
-      const watched = live.includes(before.state.phase) || before.state.sentinel;
+      const watched = (live.includes(before.state.phase) && before.state.stage >= 0) || before.state.sentinel;
       const byGate = event.kind === 'tick' && event.look.startsWith('kill') && watched;
       const byLatch = event.kind === 'tick' && event.latched && !over.includes(before.state.phase);
       return (byPerson || byGate || byLatch) && after.state.phase !== 'killed';
@@ -45,7 +50,7 @@ export const invariants: { readonly [name: string]: Invariant } = {
   ),
   "I3 exposure rises only on fresh evidence, on preflight success, or by a named person's override": law((edge) => {
     if (!rises(edge) || !isTick(edge)) return false;
-    return edge.before.state.phase !== 'scheduled' && !clean(edge);
+    return !startsUnchecked(edge) && !clean(edge);
   }),
   'I4 frozen never raises and never blocks a decrease': law((edge) => {
     const { event, before, after } = edge;
@@ -53,13 +58,13 @@ export const invariants: { readonly [name: string]: Invariant } = {
     if (rises(edge)) return true;
     const lowers = event.kind === 'verb' && ['kill', 'cancel', 'hold', 'step-back'].includes(event.verb);
     const hasEffect = event.kind === 'verb' && event.verb === 'step-back' ? before.state.stage > 0 : true;
-    return lowers && hasEffect && live.includes(before.state.phase) && after === before;
+    return lowers && hasEffect && [...live, 'preflight'].includes(before.state.phase) && after === before;
   }),
   'I5 no data, partial, stale, error, hold, inconclusive, deadline, dependency never raise': law((edge) => {
     const { event } = edge;
     if (event.kind !== 'tick' || !rises(edge)) return false;
     if (event.upstream === 'killed') return true;
-    return edge.before.state.phase !== 'scheduled' && (!clean(edge) || event.counted === 'dwelt');
+    return !startsUnchecked(edge) && (!clean(edge) || (edge.before.state.stage >= 0 && event.counted === 'dwelt'));
   }),
   'I6 automatic rises are one stage; missed ticks are not made up': law(
     (edge) => isTick(edge) && rises(edge) && edge.after.state.stage !== edge.before.state.stage + 1,
@@ -74,7 +79,7 @@ export const invariants: { readonly [name: string]: Invariant } = {
     (edge) => edge.before.state.phase === 'held' && edge.after.state.phase !== 'held' && rises(edge),
   ),
   'I9 an approval is for one stage': law((edge) => {
-    const { before, after } = edge;
+    const { before, after, plan } = edge;
     if (after.state.stage !== before.state.stage && after.state.approved !== null) return true;
     const asks = plan.spec.stages[after.state.stage]?.approval != null && after.state.stage > 0;
     return isTick(edge) && rises(edge) && asks && before.state.approved?.stage !== after.state.stage;

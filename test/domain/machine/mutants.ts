@@ -152,8 +152,46 @@ export const mutants: readonly Mutant[] = [
     },
   },
   {
+    name: 'a preflight that failed goes on',
+    breaks: 'I3',
+    machine: {
+      ...machine,
+      precedence: machine.precedence.filter(({ name }) => name !== 'preflight'),
+      conditions: machine.conditions.filter(({ name }) => name !== 'preflight'),
+    },
+  },
+  {
+    name: 'a preflight exposes whom it should only count',
+    breaks: 'I3',
+    machine: { ...machine, effects: { ...machine.effects, start: machine.effects.begin } },
+  },
+  {
+    name: 'frozen lets a preflight end in exposure',
+    breaks: 'I4',
+    machine: {
+      ...machine,
+      conditions: machine.conditions.map((each) =>
+        each.name === 'freeze' ? { ...each, phases: each.phases.filter((phase) => phase !== 'preflight') } : each,
+      ),
+    },
+  },
+  {
+    name: 'a failed preflight tries again by itself',
+    breaks: 'I7',
+    machine: {
+      ...machine,
+      precedence: [
+        {
+          name: 'try again',
+          decide: ({ rollout }) => (rollout.state.heldBy === 'preflight' ? resumes : null),
+        },
+        ...machine.precedence,
+      ],
+    },
+  },
+  {
     name: 'a quick look ramps',
-    breaks: 'quick',
+    breaks: 'raises only',
     machine: { ...machine, conditions: machine.conditions.filter(({ name }) => name !== 'look') },
   },
   {
