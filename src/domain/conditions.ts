@@ -38,7 +38,7 @@ export const conditions: readonly Condition[] = [
   { name: 'approval', phases: ['pending_approval', 'ramping'], unmet: approval },
   { name: 'window', phases: ['scheduled', 'preflight', 'ramping'], unmet: window },
   { name: 'freeze', phases: ['scheduled', 'preflight', 'ramping', 'held', 'completed'], unmet: freeze },
-  { name: 'dependency', phases: ['scheduled', 'preflight', 'ramping', 'held'], unmet: dependency },
+  { name: 'dependency', phases: ['scheduled', 'preflight', 'ramping'], unmet: dependency },
   { name: 'alone', phases: ['scheduled', 'preflight'], unmet: alone },
   { name: 'pace', phases: ['scheduled', 'preflight', 'ramping'], unmet: pace },
 ];

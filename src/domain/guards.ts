@@ -55,6 +55,10 @@ export const guards: Guards = {
     const what = world.dependencies === 'killed' ? 'was killed' : 'is not far enough';
     return refuse('dependency', `the wave before this one ${what}`);
   },
+  // A resume raises nothing, so it waits for no wave; but a dead one would hold it again at the next look.
+  upstream_alive({ world }) {
+    return world.dependencies === 'killed' ? refuse('dependency', 'the wave before this one was killed') : null;
+  },
   window_open({ plan, now }) {
     if (open(plan.spec.windows, now.wall)) return null;
     return refuse('outside_window', `the plan's window (${plan.spec.windows.timezone}) is closed`);

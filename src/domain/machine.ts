@@ -23,6 +23,7 @@ export type Guard =
   | 'not_latched'
   | 'not_frozen'
   | 'dependencies_met'
+  | 'upstream_alive'
   | 'window_open'
   | 'alone'
   | 'not_own'
@@ -157,7 +158,7 @@ export const transitions: readonly Transition[] = [
   }),
   row('T23', ['held'], 'tick', 'resume', 'raise', null),
   row('T24', ['held'], 'resume', 'reopen', 'raise', 'rollout.resume', {
-    guards: ['not_latched', 'dependencies_met', 'time_left', 'nothing_breaching'],
+    guards: ['not_latched', 'upstream_alive', 'time_left', 'nothing_breaching'],
     reason: true,
   }),
   row('T25', ['held'], 'tick', 'cancel', 'lower', null),

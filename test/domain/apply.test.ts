@@ -44,6 +44,7 @@ describe('a person', () => {
       'draft',
       'pending_approval',
       'scheduled',
+      'preflight',
       'ramping',
       'soaking',
       'held',
@@ -85,6 +86,11 @@ describe('a person', () => {
     expect(code(rollout, 'resume', { looked: null })).toBe('not_looked');
     const plan = aPlan({ limits: { maxDuration: '1h' } });
     expect(code(rollout, 'resume', { plan, now: at(2 * hour) })).toBe('too_late');
+  });
+
+  it('resumes at the same exposure while an upstream wave is held', () => {
+    const world = aWorld({ dependencies: 'unmet' });
+    expect(done(aRollout({ state: held }), 'resume', { world }).state).toMatchObject({ phase: 'ramping', stage: 0 });
   });
 
   it('says why, except for a kill', () => {

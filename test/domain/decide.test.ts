@@ -181,6 +181,12 @@ describe('a hold', () => {
     expect(decide({ ...question, world: aWorld({ freezes: [aFreeze] }) }).transition).toBeNull();
   });
 
+  it('ends by itself while an upstream wave is held, because nothing rises', () => {
+    const streaks = { 'errors-hold': { window: 0, breach: 0, clear: 2, since: null } };
+    const question = ask({ rollout: aRollout({ state: held, progress: { streaks } }) });
+    expect(decide({ ...question, world: aWorld({ dependencies: 'unmet' }) }).transition).toBe('T23');
+  });
+
   it('that is sticky waits for a person, however clear the evidence', () => {
     const rollout = aRollout({
       state: { ...held, sticky: true },
@@ -373,13 +379,15 @@ describe('exposure', () => {
       bakedMs: fc.integer({ min: 0, max: 9 * hour }),
       errors: fc.integer({ min: 0, max: 9 }),
     });
+    // Parsed once: a plan takes longer to read than to decide.
+    const plan = aPlan();
+    const base = ask({ plan });
     fc.assert(
       fc.property(readings, state, progress, fc.boolean(), (read, state, progress, coreOk) => {
-        const plan = aPlan();
         const all: Reading[] = read.map((about, i) => aReading({ gate: `g${i}`, ...about }));
         const rollout = aRollout({ of: plan, state: { ...state, resumeTo: 'ramping' }, progress });
         const looked = { ...aLook(...all), coreOk };
-        const after = applyOutcome(rollout, plan, decide(ask({ plan, rollout, looked })), at());
+        const after = applyOutcome(rollout, plan, decide({ ...base, rollout, looked }), at());
         const rose = exposureOf(after.state, plan) > exposureOf(rollout.state, plan);
         const worse = all.some(({ verdict }) => verdict !== 'pass' && verdict !== 'inconclusive');
         expect(rose && (worse || !coreOk)).toBe(false);
