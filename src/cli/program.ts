@@ -11,11 +11,26 @@ import { init } from './init.ts';
 import type { Io } from './io.ts';
 import { lint } from './lint.ts';
 import { serve } from './serve.ts';
+import { simulate } from './simulate.ts';
 import { list, status } from './status.ts';
 import { token } from './token.ts';
 import { registerVerbs } from './verbs.ts';
 
-const commands = [serve, demo, init, lint, plan, apply, status, list, explain, decisions, gate, registerVerbs];
+const commands = [
+  serve,
+  demo,
+  init,
+  lint,
+  plan,
+  apply,
+  status,
+  list,
+  explain,
+  decisions,
+  gate,
+  simulate,
+  registerVerbs,
+];
 const upkeep = [freeze, importFlags, exportFlags, audit, token];
 
 /** Runs one command line (without node and script) and returns its exit code. The one place that catches. */
