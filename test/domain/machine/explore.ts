@@ -122,10 +122,10 @@ export type Event =
 
 const both = [false, true];
 
-/** What else is the case at a look. The last two outrank every count but those of the precedence before them. */
+/** What else is the case at a look, with the counts that it can depend on. */
 const cases = [
   { clear: 'clear', quick: false, upstream: 'met', latched: false, counted: Object.keys(counts) },
-  { clear: 'none', quick: false, upstream: 'met', latched: false, counted: Object.keys(counts) },
+  { clear: 'none', quick: false, upstream: 'met', latched: false, counted: ['fresh', 'baked'] },
   { clear: 'clear', quick: true, upstream: 'met', latched: false, counted: Object.keys(counts) },
   { clear: 'clear', quick: false, upstream: 'killed', latched: false, counted: ['baked', 'dwelt', 'expired'] },
   { clear: 'clear', quick: false, upstream: 'met', latched: true, counted: ['fresh', 'baked'] },
