@@ -3,6 +3,8 @@ export const exit = {
   ok: 0,
   internal: 1,
   changes: 2,
+  /** What was verified turned out otherwise: `simulate`. */
+  unexpected: 3,
   invalid: 4,
   held: 10,
   killed: 11,

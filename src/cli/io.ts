@@ -10,10 +10,14 @@ export interface Io {
   readonly env: NodeJS.ProcessEnv;
   /** Colours are for people, not for pipes. */
   readonly colour: boolean;
+  /** Somebody watches stderr: progress may be drawn. */
+  readonly watched: boolean;
   fetch(url: string, init: RequestInit): Promise<Response>;
   /** Bytes of a file; throws as node:fs does. */
   readFile(path: string): Promise<Uint8Array>;
   writeFile(path: string, text: string): Promise<void>;
+  /** As `writeFile`, for results that every run makes anew. */
+  replaceFile(path: string, text: string): Promise<void>;
   /** Size of a file in bytes, or null for a folder. Throws when there is neither. */
   size(path: string): Promise<number | null>;
   /** Files and folders of a folder, as paths, sorted. */
@@ -31,12 +35,17 @@ export function processIo(env: NodeJS.ProcessEnv): Io {
     stderr: (text) => process.stderr.write(text),
     env,
     colour: process.stdout.isTTY === true && env.NO_COLOR === undefined,
+    watched: process.stderr.isTTY === true,
     fetch: (url, init) => fetch(url, init),
     readFile: (path) => readFile(path),
     async writeFile(path, text) {
       await mkdir(join(path, '..'), { recursive: true });
       // An existing file is somebody's work: never overwritten.
       await writeFile(path, text, { flag: 'wx' });
+    },
+    async replaceFile(path, text) {
+      await mkdir(join(path, '..'), { recursive: true });
+      await writeFile(path, text);
     },
     async size(path) {
       const found = await stat(path);

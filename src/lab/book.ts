@@ -122,7 +122,8 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
   const c = counters.at;
   const hours: Hour[] = [];
   const ledgers: { readonly [arm in EvidenceArm]: (UnitLedger | null)[] } = { treatment: [], control: [] };
-  const shardCounts = new Map<number, { readonly [arm in EvidenceArm]: Float64Array }>();
+  /** By index of the counter. */
+  const shardCounts: (PerArm<Float64Array> | undefined)[] = [];
   const units = new Map<string, Map<number | string, Unit>>();
   const since: number[] = vitals.map(() => Number.NEGATIVE_INFINITY);
   const due = new Map<number, { hour: Hour; arm: EvidenceArm; conversion: number; shard: number }[]>();
@@ -158,11 +159,11 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
   function add(hour: Hour, arm: EvidenceArm, name: number, shard: number | null, by = 1): void {
     count(hour[arm], name, by);
     if (shard === null) return;
-    const known = shardCounts.get(name) ?? {
+    const known = shardCounts[name] ?? {
       treatment: new Float64Array(shardCount),
       control: new Float64Array(shardCount),
     };
-    shardCounts.set(name, known);
+    shardCounts[name] = known;
     const sums = known[arm];
     sums[shard] = (sums[shard] ?? 0) + by;
   }
@@ -351,7 +352,7 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
       waiting.push({ hour, arm: to.arm, conversion, shard });
       due.set(then, waiting);
     }
-    if (network !== null) bookNetwork(to, hour, outcome, shift, network);
+    if (network !== null && watched !== null) bookNetwork(to, hour, outcome, shift, network);
   }
 
   function bookMessages(arm: HourArm, { views, ends }: UnitOutcome): void {
@@ -558,12 +559,12 @@ function onRead<T>(make: (arm: EvidenceArm) => T): PerArm<T> {
 }
 
 function shardCountsOf(
-  counts: ReadonlyMap<number, PerArm<Float64Array>>,
+  counts: readonly (PerArm<Float64Array> | undefined)[],
   names: readonly string[],
 ): Evidence['shardCounts'] {
   const found: { [name: string]: PerArm<readonly number[]> } = {};
   for (let at = 0; at < names.length; at++) {
-    const known = counts.get(at);
+    const known = counts[at];
     const name = names[at];
     if (known === undefined || name === undefined) continue;
     const now = { treatment: known.treatment.slice(), control: known.control.slice() };

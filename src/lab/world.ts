@@ -107,7 +107,9 @@ export function createWorld(population: Population, seed: number, startAt: numbe
       const pools = poolsOf(population, faulty, at - startAt, chance);
       const sway = Math.log(1 + world.lcp.daily * wave(at)) / lnGamma;
       const extra = faulty ? forged(at, allocation) : { treatment: [], control: [] };
-      const treated = arrivals(at, allocation.treatment / slots, pools.treatment, sway);
+      // Before the first exposure a share of control is labelled treatment, and served the same.
+      const labelled = allocation.treatment + allocation.labelled;
+      const treated = arrivals(at, labelled / slots, pools.treatment, sway);
       const untreated = arrivals(at, (allocation.control + allocation.holdback) / slots, pools.control, sway);
       return {
         treatment: { visits: [...treated, ...extra.treatment] },
@@ -127,6 +129,7 @@ function wave(at: number): number {
 function isOn(fault: Fault, elapsed: number, exposure: number): boolean {
   if (fault.kind === 'none') return false;
   if (fault.kind === 'mix_drift') return true;
+  if (fault.kind !== 'outage' && exposure === 0) return false;
   const { from, until } = fault;
   if (from?.exposure != null && exposure < from.exposure) return false;
   if (from?.after != null && elapsed < from.after) return false;

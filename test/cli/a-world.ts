@@ -53,6 +53,7 @@ export async function tidegate(args: readonly string[], world: World = {}): Prom
     },
     env: { TIDEGATE_TOKEN: 'tg_test', ...world.env },
     colour: world.colour ?? false,
+    watched: false,
     async fetch(url, init) {
       const { pathname, search } = new URL(url);
       const call = {
@@ -71,6 +72,9 @@ export async function tidegate(args: readonly string[], world: World = {}): Prom
       return typeof file === 'string' ? new TextEncoder().encode(file) : file;
     },
     async writeFile(path, text) {
+      files[path] = text;
+    },
+    async replaceFile(path, text) {
       files[path] = text;
     },
     async size(path) {
