@@ -48,9 +48,37 @@ export function reliabilityOf(input: ReliabilityInput): Reliability {
   return { components, score, limiting: limitingOf(components, score), trust };
 }
 
-/** Halves with every half-life beyond the expected lag; 0 from `staleAfter` on. */
-function freshness({ ageMs, expectedLagMs, staleAfterMs }: ReliabilityInput): number {
-  if (ageMs > staleAfterMs) return 0;
+/** Smooth companions of a score, all 0..1. */
+export interface ReliabilityTrend {
+  /** Without the cut at `staleAfter`. */
+  readonly freshness: number;
+  /** (coverage balance)^1/2 freshness^1/2: whether what arrives deserves trust, however much it is. */
+  readonly integrity: number;
+  /** (coverage balance)^0.4 freshness^0.3 sufficiency^0.3. */
+  readonly reliability: number;
+}
+
+/**
+ * Geometric composites for a trend line (stats.md §13): they move before the minimum does and are zero when a factor is.
+ * Volume softens staleness in them, so no verdict may use them.
+ */
+export function reliabilityTrendOf(input: ReliabilityInput): ReliabilityTrend {
+  const { coverage, balance, sufficiency } = reliabilityOf(input).components;
+  const freshness = decayOf(input);
+  const reach = coverage * balance;
+  return {
+    freshness,
+    integrity: Math.sqrt(reach * freshness),
+    reliability: reach ** 0.4 * (freshness * sufficiency) ** 0.3,
+  };
+}
+
+function freshness(input: ReliabilityInput): number {
+  return input.ageMs > input.staleAfterMs ? 0 : decayOf(input);
+}
+
+/** Halves with every half-life beyond the expected lag: three of them up to `staleAfter`. */
+function decayOf({ ageMs, expectedLagMs, staleAfterMs }: ReliabilityInput): number {
   const halfLife = (staleAfterMs - expectedLagMs) / 3;
   return 0.5 ** (Math.max(0, ageMs - expectedLagMs) / halfLife);
 }

@@ -12,6 +12,15 @@ export function logMixOneSided(s: number, v: number, rho: number): number {
 }
 
 /**
+ * The same against "no drift", either way: 0.5 ln(rho / (v + rho)) + s^2 / (2 (v + rho)), the drift mixed over a normal
+ * (Robbins 1970). For bands on display. v >= 0, rho > 0.
+ */
+export function logMixTwoSided(s: number, v: number, rho: number): number {
+  const sum = v + rho;
+  return 0.5 * Math.log(rho / sum) + (s * s) / (2 * sum);
+}
+
+/**
  * Evidence that a mean exceeds `limit`, from its estimate and estimated standard error: the mixture averaged over the
  * effect sizes `scales` it is tuned for (same unit as the estimate). Asymptotic, for the variance is estimated
  * (Waudby-Smith et al., Ann. Stat. 2024).
