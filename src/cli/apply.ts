@@ -42,6 +42,7 @@ export function plan(program: Command, io: Io): void {
 
 const kinds = [
   { kind: 'Signal', noun: 'signal', path: 'signals' },
+  { kind: 'UnresolvedPolicy', noun: 'policy', path: 'policies' },
   { kind: 'GatePolicy', noun: 'policy', path: 'policies' },
   { kind: 'RolloutPlan', noun: 'plan', path: 'plans' },
 ] as const;
@@ -124,8 +125,9 @@ function referenceOf({ document }: LoadedDocument): string {
 /** Documents that this one names; a gate may name a signal without its version. */
 function dependencies({ document }: LoadedDocument): string[] {
   if (document.kind === 'RolloutPlan') return [document.spec.policy];
-  if (document.kind === 'GatePolicy') return document.spec.gates.map(({ signal }) => signal);
-  return [];
+  if (document.kind === 'Signal') return [];
+  const parents = document.metadata.extends === null ? [] : [document.metadata.extends];
+  return document.kind === 'GatePolicy' ? [...parents, ...document.spec.gates.map(({ signal }) => signal)] : parents;
 }
 
 const words = {

@@ -1,8 +1,9 @@
+import type { Inherited } from '../domain/catalogue.ts';
 import { type DiffLine, diff } from '../domain/diff.ts';
 import type { DocumentProblem } from '../domain/document.ts';
 import { type Known, lint } from '../domain/lint.ts';
 import type { RolloutPlan } from '../domain/plan.ts';
-import { type GatePolicy, parsePolicy } from '../domain/policy.ts';
+import type { GatePolicy } from '../domain/policy.ts';
 import { parseSignal, type Signal } from '../domain/signal.ts';
 import type { ControlStore, DocumentKind } from '../store/store.ts';
 import { type By, once } from './by.ts';
@@ -40,7 +41,7 @@ export const invalid = (what: string, problems: readonly DocumentProblem[]) =>
 export async function lintOrThrow(
   deps: DocumentDeps,
   document: RolloutPlan | GatePolicy | Signal,
-  about: { readonly environment: string; readonly author: string },
+  about: { readonly environment: string; readonly author: string; readonly inherited?: Inherited | null },
 ): Promise<readonly string[]> {
   const [environments, signals, pinned, policies] = await Promise.all([
     deps.store.environments(),
@@ -48,17 +49,16 @@ export async function lintOrThrow(
     document.kind === 'RolloutPlan' ? deps.library.policy(document.spec.policy) : null,
     deps.store.documents('policy'),
   ]);
-  const newest = policies.flatMap(({ document: stored }) => {
-    const parsed = parsePolicy(stored);
-    return parsed.ok ? [parsed.value] : [];
-  });
+  const newest = await Promise.all(policies.map(({ name, version }) => deps.library.policy(`${name}@${version}`)));
+  const { inherited } = about;
   const known: Known = {
-    policies: pinned === null ? newest : [pinned, ...newest],
+    policies: [pinned, ...newest].flatMap((policy) => policy ?? []),
     signals,
     complete: true,
     environment: about.environment,
     protectedEnvironments: environments.filter((environment) => environment.protected).map(({ name }) => name),
     author: about.author,
+    ...(inherited ? { inherited: new Map([[inherited.source.ref, inherited]]) } : {}),
   };
   const findings = lint([document], known);
   const errors = findings.filter(({ severity }) => severity === 'error');
@@ -80,6 +80,7 @@ export function createDocuments(deps: DocumentDeps): Documents {
     dryRun: boolean,
     by: By,
     wall: number,
+    effective: unknown = null,
   ): Promise<Applied> {
     const { name, version } = about;
     const digest = digestOf(authored);
@@ -105,9 +106,26 @@ export function createDocuments(deps: DocumentDeps): Documents {
         environment: null,
         target: `${name}@${version}`,
         reason: by.reason,
-        detail: { digest, diff: changes.slice(0, 50) },
+        detail: {
+          digest,
+          ...(effective === null ? {} : { effective: digestOf(effective) }),
+          diff: changes.slice(0, 50),
+        },
       },
-      documents: [{ kind, name, version, document: authored, digest }],
+      documents: [
+        { kind, name, version, document: authored, digest },
+        ...(effective === null
+          ? []
+          : [
+              {
+                kind: 'effective_policy' as const,
+                name,
+                version,
+                document: effective,
+                digest: digestOf(effective),
+              },
+            ]),
+      ],
       ...once(by, { ...applied, dryRun, rollouts: [] }),
     });
     deps.library.forget();
@@ -116,10 +134,12 @@ export function createDocuments(deps: DocumentDeps): Documents {
 
   return {
     async applyPolicy(document, dryRun, by, wall) {
-      const parsed = parsePolicy(document);
-      if (!parsed.ok) throw invalid('the policy', parsed.problems);
-      const warnings = await lintOrThrow(deps, parsed.value, { environment: 'production', author: by.actor });
-      return write('policy', document, parsed.value.metadata, warnings, dryRun, by, wall);
+      const materialised = await deps.library.materialise(document);
+      if (!materialised.ok) throw invalid('the policy', materialised.problems);
+      const { policy, json, inherited } = materialised.value;
+      const warnings = await lintOrThrow(deps, policy, { environment: 'production', author: by.actor, inherited });
+      const effective = inherited === null ? null : json;
+      return write('policy', document, policy.metadata, warnings, dryRun, by, wall, effective);
     },
     async applySignal(document, dryRun, by, wall) {
       const parsed = parseSignal(document);

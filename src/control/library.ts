@@ -1,5 +1,7 @@
+import { type AuthoredDocument, lineageOf, type Materialised, materialise, readAuthored } from '../domain/catalogue.ts';
+import type { Parsed } from '../domain/document.ts';
 import { parsePlan, type RolloutPlan } from '../domain/plan.ts';
-import { type GatePolicy, parsePolicy } from '../domain/policy.ts';
+import { type GatePolicy, parseEffective } from '../domain/policy.ts';
 import type { Rollout } from '../domain/rollout.ts';
 import { builtinSignals, findSignal, parseSignal, type Signal } from '../domain/signal.ts';
 import type { ControlStore, DocumentKind } from '../store/store.ts';
@@ -14,8 +16,10 @@ export interface Papers {
 export interface Library {
   papers(rollout: Pick<Rollout, 'plan' | 'policy'>): Promise<Papers>;
   plan(ref: Rollout['plan']): Promise<RolloutPlan>;
-  /** `name@version`; null when there is none. */
+  /** `name@version`, with everything it inherits; null when there is none. */
   policy(ref: string): Promise<GatePolicy | null>;
+  /** A policy that is not stored yet, together with the stored ones that it extends. */
+  materialise(authored: unknown): Promise<Parsed<Materialised>>;
   /** Built-in signals, the newest version of each declared one, and those that `pinned` names as `name@version`. */
   signals(pinned?: readonly string[]): Promise<readonly Signal[]>;
   /** Forget what may have a newer version now. */
@@ -60,12 +64,26 @@ export function createLibrary(store: Pick<ControlStore, 'document' | 'documents'
     async policy(ref) {
       const known = policies.get(ref);
       if (known !== undefined) return known;
-      const document = await pinnedAt('policy', ref);
+      const document = (await pinnedAt('effective_policy', ref)) ?? (await pinnedAt('policy', ref));
       if (document === null) return null;
-      const parsed = parsePolicy(document);
+      const parsed = parseEffective(document);
       if (!parsed.ok) throw new Error(`stored policy ${ref} does not parse: ${parsed.problems[0]?.message}`);
       policies.set(ref, parsed.value);
       return parsed.value;
+    },
+    async materialise(json) {
+      const authored = readAuthored(json);
+      if (!authored.ok) return authored;
+      const above = new Map<string, AuthoredDocument>();
+      let next = authored.value.extends;
+      while (next !== null && !above.has(next)) {
+        const found = readAuthored(await pinnedAt('policy', next));
+        if (!found.ok) break;
+        above.set(next, found.value);
+        next = found.value.extends;
+      }
+      const lineage = lineageOf(authored.value, (ref) => above.get(ref) ?? null);
+      return lineage.ok ? materialise(authored.value, lineage.value) : lineage;
     },
     async signals(pinned = []) {
       newestSignals ??= store.documents('signal').then((found) => {

@@ -11,6 +11,12 @@ export interface DocumentProblem {
   readonly message: string;
 }
 
+export type JsonMap = { readonly [key: string]: unknown };
+
+export function isMap(value: unknown): value is JsonMap {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 /** A field that the format reserves and this release refuses; the message starts with `not_supported_yet`. */
 export function later(what: string) {
   return z.never({ error: `not_supported_yet: ${what}` }).optional();
@@ -102,6 +108,7 @@ function missing(issue: Issue): boolean {
   return (issue.code === 'invalid_type' || issue.code === 'invalid_value') && issue.input === undefined;
 }
 
-function problem(at: readonly (string | number)[], message: string, key: boolean): DocumentProblem {
+/** `key`: the key itself is wrong, not its value. */
+export function problem(at: DocumentProblem['at'], message: string, key = false): DocumentProblem {
   return { path: at.join('.'), at, key, message };
 }

@@ -1,9 +1,12 @@
+import { canonical } from './canonical.ts';
+import type { Inherited } from './catalogue.ts';
+import { classifyChange } from './classify.ts';
 import { formatDuration } from './duration.ts';
 import type { Known, Report } from './lint-report.ts';
 import type { Gate, GatePolicy } from './policy.ts';
 import { findSignal, type Signal } from './signal.ts';
 
-/** Rules G01 to G14 of rollout.md §7.3; G12 waits for inheritance. */
+/** Rules G01 to G14 of rollout.md §7.3. */
 export function lintPolicy(policy: GatePolicy, signals: readonly Signal[], known: Known, report: Report): void {
   const { spec } = policy;
   for (const [index, gate] of spec.gates.entries()) {
@@ -41,7 +44,23 @@ export function lintPolicy(policy: GatePolicy, signals: readonly Signal[], known
         ['spec', 'governance', 'locked', index],
         `there is no "${name}" to lock; use one of ${lockable.join(', ')}`,
       );
+  const inherited = known.inherited?.get(`${policy.metadata.name}@${policy.metadata.version}`);
+  if (inherited !== undefined) locks(policy, inherited, report);
 }
+
+/** What anybody above has locked is at least as tight here as in the policy that is extended. */
+function locks(policy: GatePolicy, { parent, lockedBy }: Inherited, report: Report): void {
+  for (const { path, item, before, after, slant } of classifyChange(parent, policy)) {
+    const locker = lockedBy.get(item);
+    if (slant !== 'loosen' || locker === undefined) continue;
+    const gate = policy.spec.gates.findIndex(({ name }) => name === item);
+    const at = gate < 0 ? ['spec', ...path.split('.')] : ['spec', 'gates', gate];
+    const values = `from ${written(before)} to ${written(after)}`;
+    report('G12', 'error', at, `${path} goes ${values}, and ${locker} locks ${item}; only tighten it`);
+  }
+}
+
+const written = (value: unknown): string => (value === undefined ? 'nothing' : canonical(value));
 
 function evidence(gate: Gate, { spec }: GatePolicy, signals: readonly Signal[], known: Known, report: Report): void {
   const signal = findSignal(gate.signal, signals);

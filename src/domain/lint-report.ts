@@ -1,3 +1,4 @@
+import type { Inherited } from './catalogue.ts';
 import type { GatePolicy } from './policy.ts';
 import type { Signal } from './signal.ts';
 
@@ -21,6 +22,10 @@ export interface Known {
   /** Policies and signals that are already stored; built-in signals need no mention. */
   readonly policies: readonly GatePolicy[];
   readonly signals: readonly Signal[];
+  /** `name@version` of a policy that extends another -> what it has from it. */
+  readonly inherited?: ReadonlyMap<string, Inherited>;
+  /** Policies that are here, and of which an ancestor is not: nothing can be said about them, but that they exist. */
+  readonly unresolved?: readonly string[];
   /** False = linted away from the controller, so a document that is not here may still be there: a warning then. */
   readonly complete: boolean;
   /** Where a plan without waves runs. */

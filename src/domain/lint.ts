@@ -1,3 +1,4 @@
+import { ownPlace } from './catalogue.ts';
 import { lintPlan } from './lint-plan.ts';
 import { lintPolicy } from './lint-policy.ts';
 import type { Known, LintFinding, Report } from './lint-report.ts';
@@ -23,10 +24,26 @@ export function lint(documents: readonly (RolloutPlan | GatePolicy | Signal)[], 
   const signals = [...documents.filter((document) => document.kind === 'Signal'), ...known.signals, ...builtinSignals];
   for (const document of documents) {
     const name = `${document.kind}/${document.metadata.name}`;
-    const report: Report = (id, severity, at, message) =>
+    const place = placeIn(document, known);
+    const report: Report = (id, severity, found, message) => {
+      const at = place(found);
       findings.push({ id, severity, document: name, path: at.join('.'), at, message });
+    };
     if (document.kind === 'RolloutPlan') lintPlan(document, policies, known, report);
     if (document.kind === 'GatePolicy') lintPolicy(document, signals, known, report);
   }
   return findings;
+}
+
+/** What a policy inherits is complained about where it says from whom. */
+function placeIn(
+  document: RolloutPlan | GatePolicy | Signal,
+  known: Known,
+): (at: LintFinding['at']) => LintFinding['at'] {
+  const { name } = document.metadata;
+  const inherited =
+    document.kind === 'GatePolicy' ? known.inherited?.get(`${name}@${document.metadata.version}`) : null;
+  if (document.kind !== 'GatePolicy' || !inherited) return (at) => at;
+  const gates = document.spec.gates.map((gate) => gate.name);
+  return (at) => ownPlace(at, gates, inherited.source) ?? ['metadata', 'extends'];
 }

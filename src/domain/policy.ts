@@ -17,6 +17,11 @@ import { dimensions } from './signal.ts';
 
 export type { Test } from './policy-test.ts';
 
+/** `name@version` of a policy. */
+export const PolicyPin = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}@[1-9]\d{0,8}$/, {
+  error: 'name an exact policy version, "name@7"; ranges are not possible',
+});
+
 const exposurePercent = z.number().min(0).max(100);
 
 const Gate = z
@@ -221,14 +226,23 @@ export const GatePolicy = z.strictObject({
     rationale: z.string().max(2000).prefault(''),
     /** A local day; a reminder, never a block. */
     reviewBy: orNull(z.iso.date({ error: 'write a date such as "2027-03-01"' })),
-    extends: later('inheritance; copy the gates into this policy'),
+    /** The policy that this one inherits from (`catalogue.ts`); kept in the effective policy to say where it is from. */
+    extends: orNull(PolicyPin),
   }),
   spec: PolicySpec,
 });
 export type GatePolicy = z.output<typeof GatePolicy>;
 export type AuthoredPolicy = z.input<typeof GatePolicy>;
 
-/** Reads the authored JSON of a policy. */
-export function parsePolicy(json: unknown): Parsed<GatePolicy> {
+/** Reads the authored JSON of a policy that extends nothing, or that everything inherited is written into already. */
+export function parseEffective(json: unknown): Parsed<GatePolicy> {
   return parseDocument(GatePolicy, json);
+}
+
+/** Reads the authored JSON of a policy that stands alone. One that extends another means nothing without it. */
+export function parsePolicy(json: unknown): Parsed<GatePolicy> {
+  const parsed = parseEffective(json);
+  if (!parsed.ok || parsed.value.metadata.extends === null) return parsed;
+  const message = `${parsed.value.metadata.extends} has to be read first: what it says is missing here`;
+  return { ok: false, problems: [{ path: 'metadata.extends', at: ['metadata', 'extends'], key: false, message }] };
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { Invalid, NotFound } from '../control/errors.ts';
 import { parsePlan } from '../domain/plan.ts';
-import type { DocumentKind } from '../store/store.ts';
+import type { DeclaredKind } from '../store/store.ts';
 import type { AdminDeps } from './admin.ts';
 import { covers, type Principal } from './auth.ts';
 import { byOf, Document, DryRun, Environment, Name } from './by.ts';
@@ -10,11 +10,11 @@ import { type Route, route } from './route.ts';
 import { viewsOf } from './view.ts';
 import type { ApplyResult } from './views.ts';
 
-const plural: { readonly [kind in DocumentKind]: string } = { plan: 'plans', policy: 'policies', signal: 'signals' };
+const plural: { readonly [kind in DeclaredKind]: string } = { plan: 'plans', policy: 'policies', signal: 'signals' };
 
 /** Plans, policies and signals: what people declare. */
 export function documentRoutes(deps: AdminDeps): readonly Route[] {
-  const reading = (kind: DocumentKind): readonly Route[] => [
+  const reading = (kind: DeclaredKind): readonly Route[] => [
     route(deps, {
       method: 'get',
       path: `/${plural[kind]}`,

@@ -49,7 +49,9 @@ export interface StoredDocument<T> {
   readonly author: string;
 }
 
-export type DocumentKind = 'plan' | 'policy' | 'signal';
+export type DeclaredKind = 'plan' | 'policy' | 'signal';
+/** `effective_policy`: a policy that extends another, with everything inherited written into it. */
+export type DocumentKind = DeclaredKind | 'effective_policy';
 
 export type Role = 'viewer' | 'operator' | 'approver' | 'admin' | 'ci' | 'ingest' | 'sdk-server' | 'sdk-client';
 

@@ -210,7 +210,6 @@ describe('a policy', () => {
   });
 
   it.each([
-    ['metadata.extends', { metadata: { name: 'web', version: 1, owner: 'o', extends: 'base@1' } }],
     ['spec.composites', { spec: { composites: [] } }],
     ['spec.harmBudget', { spec: { harmBudget: [] } }],
     ['spec.governance.escalation', { spec: { governance: { escalation: [] } } }],
