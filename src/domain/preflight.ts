@@ -166,6 +166,8 @@ function reliabilityIn({ spec }: Signal, asked: Asked): Reliability {
     ageMs: Math.max(...ages),
     expectedLagMs: spec.freshness.expectedLag,
     staleAfterMs: spec.freshness.staleAfter,
+    // Where beacons come from matters to a kill, and here is nothing to kill.
+    concentrated: false,
     information: 1,
     invalidShare: shareOf(invalid),
     duplicateShare: shareOf(duplicate),

@@ -12,6 +12,8 @@ export interface ReliabilityInput {
   /** Shares of all recent messages. */
   readonly invalidShare: number;
   readonly duplicateShare: number;
+  /** One network has too much of an arm. */
+  readonly concentrated: boolean;
 }
 
 type ReliabilityComponent = 'coverage' | 'balance' | 'freshness' | 'sufficiency' | 'hygiene';
@@ -40,7 +42,7 @@ export function reliabilityOf(input: ReliabilityInput): Reliability {
     balance: most === 0 ? 0 : least / most,
     freshness: freshness(input),
     sufficiency: Math.min(1, input.information),
-    hygiene: input.invalidShare >= invalidLimit || input.duplicateShare >= duplicateLimit ? 0 : 1,
+    hygiene: input.concentrated || input.invalidShare >= invalidLimit || input.duplicateShare >= duplicateLimit ? 0 : 1,
   };
   const { sufficiency, ...trusted } = components;
   const trust = Math.min(...Object.values(trusted));

@@ -3,6 +3,7 @@ import type { Cell, Concentration, EvidenceArm } from '../domain/evidence.ts';
 import { bounded } from './bounded.ts';
 import { addCount, addObservation, type CellSums, cellOf, decodeCell, emptyCell, encodeCell } from './cell.ts';
 import type { Booking, Source } from './ledger.ts';
+import { isInside } from './network.ts';
 
 /**
  * Who the beacons of each rollout come from, in memory only and bounded (rum.md §8): a start begins at zero, which can
@@ -17,8 +18,11 @@ import type { Booking, Source } from './ledger.ts';
 export interface Concentrations {
   /** Takes in what a committed batch booked. */
   take(bookings: readonly Booking[]): void;
-  /** Of the epochs from `evidenceFrom` on; what was heard of earlier ones is forgotten for good. `now` is epoch ms. */
-  of(rollout: number, evidenceFrom: number, now: number): { readonly [arm in EvidenceArm]: Concentration };
+  /**
+   * Of the epochs from `evidenceFrom` on; what was heard of earlier ones is forgotten for good. `now` is epoch ms. Null
+   * when beacons come from inside alone: networks cannot tell their senders apart then.
+   */
+  of(rollout: number, evidenceFrom: number, now: number): { readonly [arm in EvidenceArm]: Concentration } | null;
   forget(rollout: number): void;
 }
 
@@ -54,9 +58,10 @@ interface Arm {
   readonly days: Map<number, Day>;
 }
 
-type Rollout = { from: number } & { readonly [arm in EvidenceArm]: Arm };
+type Rollout = { from: number; heard: 'nobody' | 'inside' | 'outside' } & { readonly [arm in EvidenceArm]: Arm };
 
 const newArm = (): Arm => ({ tokens: new Map(), days: new Map() });
+const newRollout = (from: number): Rollout => ({ from, heard: 'nobody', treatment: newArm(), control: newArm() });
 
 /** `newKey` makes the secret of a day: networks are compared by an HMAC that nobody can undo the day after. */
 export function createConcentrations(newKey: () => Uint8Array): Concentrations {
@@ -76,7 +81,7 @@ export function createConcentrations(newKey: () => Uint8Array): Concentrations {
   };
 
   const rolloutOf = (id: number): Rollout => {
-    const known = rollouts.get(id) ?? { from: 0, treatment: newArm(), control: newArm() };
+    const known = rollouts.get(id) ?? newRollout(0);
     rollouts.set(id, known);
     return known;
   };
@@ -85,6 +90,11 @@ export function createConcentrations(newKey: () => Uint8Array): Concentrations {
   const heard = ({ account, source }: Booking): { day: Day; network: Network } | null => {
     const rollout = rolloutOf(account.rollout);
     if (account.epoch < rollout.from) return null;
+    if (isInside(source.network)) {
+      if (rollout.heard === 'nobody') rollout.heard = 'inside';
+      return null;
+    }
+    rollout.heard = 'outside';
     const arm = rollout[account.arm];
     const home = homeOf(source);
     const day = arm.days.get(home.day) ?? newDay(arm, home.day);
@@ -125,9 +135,10 @@ export function createConcentrations(newKey: () => Uint8Array): Concentrations {
     },
     of(id, evidenceFrom, now) {
       if (rolloutOf(id).from < evidenceFrom) {
-        rollouts.set(id, { from: evidenceFrom, treatment: newArm(), control: newArm() });
+        rollouts.set(id, newRollout(evidenceFrom));
       }
-      const { treatment, control } = rolloutOf(id);
+      const { heard: from, treatment, control } = rolloutOf(id);
+      if (from === 'inside') return null;
       return { treatment: concentrationOf(treatment, now), control: concentrationOf(control, now) };
     },
     forget(id) {

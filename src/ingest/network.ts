@@ -33,6 +33,20 @@ export function networkOf(address: string): string {
   return [...left, ...Array.from({ length: Math.max(0, zeros) }, () => '0'), ...right].slice(0, 3).join(':');
 }
 
+/**
+ * Loopback, private, link-local and carrier-grade NAT: such a sender is in the house, or behind a proxy that nobody has
+ * named; either way its network tells nobody from anybody.
+ */
+export function isInside(network: string): boolean {
+  if (network.includes('.')) {
+    const [a = 0, b = 0] = network.split('.').map(Number);
+    if (a === 172) return b >= 16 && b <= 31;
+    if (a === 100) return b >= 64 && b <= 127;
+    return a === 10 || a === 127 || (a === 192 && b === 168) || (a === 169 && b === 254);
+  }
+  return network === '0:0:0' || /^(?:f[cd]|fe[89ab])/.test(network);
+}
+
 export interface RateLimit {
   /** Messages that one network may send per window. */
   readonly messages: number;

@@ -25,7 +25,8 @@ function take(messages: readonly Message[]): void {
   concentrations.take(sums.bookings);
 }
 const told = (...messages: readonly MessageOf[]) => take(messages.map(aMessage));
-const treatment = (now = noon + 20_000, evidenceFrom = 0) => concentrations.of(1, evidenceFrom, now).treatment;
+const treatment = (now = noon + 20_000, evidenceFrom = 0) =>
+  concentrations.of(1, evidenceFrom, now)?.treatment ?? expect.fail();
 
 describe('concentration', () => {
   it('begins at zero, so that no kill by beacons is believed yet', () => {
@@ -42,11 +43,11 @@ describe('concentration', () => {
       { user: 'e', network: '203.0.113', rollout: 2 },
     );
     expect(treatment()).toMatchObject({ tokens: 2, networks: 2, heaviest: { share: 2 / 3 } });
-    expect(concentrations.of(1, 0, noon + 20_000).control).toMatchObject({ tokens: 1, networks: 1 });
+    expect(concentrations.of(1, 0, noon + 20_000)?.control).toMatchObject({ tokens: 1, networks: 1 });
   });
 
   it('credits all that a visitor sends to the network that it was first heard from', () => {
-    const users = Array.from({ length: 10 }, (_, view) => ({ user: 'a', view, network: `10.0.${view}` }));
+    const users = Array.from({ length: 10 }, (_, view) => ({ user: 'a', view, network: `81.0.${view}` }));
     told(...users);
     expect(treatment()).toMatchObject({ tokens: 1, networks: 1, heaviest: { share: 1 } });
   });
@@ -77,7 +78,7 @@ describe('concentration', () => {
   });
 
   it('finds the heaviest of many, however late it comes', () => {
-    const crowd = Array.from({ length: 600 }, (_, i) => ({ user: `u${i}`, network: `10.${i >> 8}.${i & 255}` }));
+    const crowd = Array.from({ length: 600 }, (_, i) => ({ user: `u${i}`, network: `81.${i >> 8}.${i & 255}` }));
     const lone = Array.from({ length: 40 }, (_, i) => ({ user: 'x', view: `x${i}`, network: '192.0.2' }));
     told(...crowd, ...lone);
     const { tokens, networks, heaviest } = treatment();
@@ -116,5 +117,12 @@ describe('concentration', () => {
     told({ user: 'a' });
     concentrations.forget(1);
     expect(treatment()).toEqual({ tokens: 0, networks: 0, heaviest: null });
+  });
+
+  it('has no opinion where all beacons come from inside, and one as soon as any comes from outside', () => {
+    told({ user: 'a', network: '127.0.0' }, { user: 'b', network: '10.1.2' }, { user: 'c', network: 'fd00:1:2' });
+    expect(concentrations.of(1, 0, noon + 20_000)).toBeNull();
+    told({ user: 'd', network: '192.0.2' });
+    expect(treatment()).toMatchObject({ tokens: 1, networks: 1 });
   });
 });

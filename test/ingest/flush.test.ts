@@ -237,7 +237,7 @@ describe('ingest', () => {
         await store.commit(batch);
       },
     });
-    const heard = () => ingest.concentrations.of(1, 0, noon + 20_000).treatment;
+    const heard = () => ingest.concentrations.of(1, 0, noon + 20_000)?.treatment;
     await ingest.accept(aMessage({ user: 'a', network: '192.0.2' }));
     expect(heard()).toMatchObject({ tokens: 0, networks: 0 });
     broken = false;
@@ -245,7 +245,7 @@ describe('ingest', () => {
     await ingest.accept(aMessage({ user: 'b', network: '198.51.100' }));
     expect(heard()).toMatchObject({ tokens: 2, networks: 2, heaviest: { share: 0.5 } });
     await ingest.close();
-    expect(anIngest().concentrations.of(1, 0, noon + 20_000).treatment).toMatchObject({ tokens: 0, networks: 0 });
+    expect(anIngest().concentrations.of(1, 0, noon + 20_000)?.treatment).toMatchObject({ tokens: 0, networks: 0 });
   });
 
   it('tells its listeners which rollouts have news, and survives one that throws', async () => {

@@ -28,7 +28,7 @@ const remaining = Math.log(10);
  *   An office that is heavy in both arms must not be missing from one.
  * - The treatment's beacons come from enough tokens and networks.
  *
- * Where beacons cannot be forged (`concentration` is null) only the trimming is asked, if there are shards.
+ * Where beacons cannot be forged (`concentration` is null) nothing is asked.
  *
  * Silence is about units that were issued and never heard of. Those have shards, so it is trimmed; but who is silent
  * shows neither a network nor a token, and a treatment that blanks the page has none at all: to ask for them would
@@ -36,9 +36,9 @@ const remaining = Math.log(10);
  */
 export function concentrationOf(breach: Breach): string | null {
   const { evidence, signal } = breach;
-  const forgeable = evidence.concentration !== null;
-  const trimmed = trimmedText(breach, forgeable);
-  if (trimmed !== null || evidence.concentration === null || signal.spec.source.event === 'silence') return trimmed;
+  if (evidence.concentration === null) return null;
+  const trimmed = trimmedText(breach);
+  if (trimmed !== null || signal.spec.source.event === 'silence') return trimmed;
   const { treatment, control } = evidence.concentration;
   if (treatment.tokens < leastTokens || treatment.networks < leastNetworks)
     return say(
@@ -73,12 +73,11 @@ const say = (what: string): string => `evidence_concentrated: ${what}`;
 const percent = (share: number): string => `${Number((100 * share).toFixed(share < 0.1 ? 1 : 0))} %`;
 
 /** Null when the breach outlives the trimming. */
-function trimmedText(breach: Breach, forgeable: boolean): string | null {
+function trimmedText(breach: Breach): string | null {
   const { gate, signal } = breach;
   const tests = gate.tests.filter((test) => test.type !== 'non_inferior');
   const trimmed = trimmingOf(breach);
-  if (trimmed === null)
-    return forgeable ? say(`nothing of ${signal.metadata.name} is kept by shards of units to trim it by`) : null;
+  if (trimmed === null) return say(`nothing of ${signal.metadata.name} is kept by shards of units to trim it by`);
   const beyond = gate.when === 'all' ? tests.every(trimmed.isBeyond) : tests.some(trimmed.isBeyond);
   if (beyond) return null;
   const { dropped, droppedShards, shards, of } = trimmed;

@@ -41,6 +41,7 @@ export interface Measured {
  * of a worsening is strongest. A regression that starts late would look harmless beside the clean stages before it.
  */
 export interface Shown {
+  readonly view: View;
   readonly scales: Scales;
   readonly units: PerArm<number>;
   readonly value: PerArm<number | null>;
@@ -93,6 +94,7 @@ function measureVital(
     shown: once(() => {
       const seen = strongest(parts, gate, signal, views);
       return {
+        view: seen,
         scales: latencyScales(seen, pure),
         units: units(seen),
         value: { treatment: quantileIn(seen, 'treatment', metric, q), control: quantileIn(seen, 'control', metric, q) },
@@ -158,7 +160,7 @@ function measureMean(gate: Gate, signal: Signal, metric: Vital, evidence: Eviden
       const seen = strongest(parts, gate, signal, views);
       const scales = meanScales(seen, metric, noise);
       const control = controlMean(seen, metric, noise).estimate();
-      return { scales, units: units(seen), value: { treatment: scales.absolute.estimate(), control } };
+      return { view: seen, scales, units: units(seen), value: { treatment: scales.absolute.estimate(), control } };
     }),
     effective: (margin) => margin,
   };
@@ -193,6 +195,7 @@ function measureProportion(
       const { xt, nt, xc, nc } = proportionOf(seen, source);
       const value = (x: number, n: number) => (n === 0 ? null : x / n);
       return {
+        view: seen,
         scales: proportionScales(seen, source, deff),
         units: units(seen),
         value: { treatment: value(xt, nt), control: value(xc, nc) },

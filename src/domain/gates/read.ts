@@ -1,5 +1,5 @@
 import type { Reading } from '../decision.ts';
-import type { Evidence } from '../evidence.ts';
+import type { Evidence, Stratum } from '../evidence.ts';
 import { exposureOf } from '../exposure.ts';
 import type { Looked } from '../looked.ts';
 import type { Now } from '../now.ts';
@@ -7,13 +7,17 @@ import type { RolloutPlan } from '../plan.ts';
 import type { Gate, GatePolicy } from '../policy.ts';
 import type { Rollout, Streak } from '../rollout.ts';
 import { findSignal, type Signal } from '../signal.ts';
+import { concentrationOf } from './concentration.ts';
 import { healthReadings, isCrossed, isImbalanced, sampleRatio } from './health.ts';
+import { measure } from './measure.ts';
 import { rampWaits } from './ramp.ts';
-import { type Examined, errorReading, examine, readingOf } from './reading.ts';
+import { doubted, type Examined, errorReading, examine, located, readingOf } from './reading.ts';
 import { frozenReferences } from './references.ts';
+import { segmentsOf, type Wheres } from './segments.ts';
 import { presenceOf } from './state.ts';
+import { type GateEvidence, testGate } from './tests.ts';
 import { combineTiers } from './tiers.ts';
-import { viewsOf } from './views.ts';
+import { type Views, viewsOf } from './views.ts';
 
 export interface ReadInput {
   readonly evidence: Evidence;
@@ -32,8 +36,7 @@ export interface ReadInput {
 export function readGates(input: ReadInput): Looked {
   const { evidence, policy, plan, rollout } = input;
   const { spec } = policy;
-  const stages = plan.spec.stages.filter(({ exposure }) => exposure < 100).length;
-  const views = viewsOf(evidence.strata, rollout.state.epoch, stages);
+  const views = viewsOf(evidence.strata, rollout.state.epoch, stagesBelowFull(plan));
   const ratio = sampleRatio(evidence.strata, rollout.state, plan);
   const suspect = isImbalanced(ratio, spec.health) || isCrossed(evidence, spec.health);
   const known = spec.gates.map((gate) => ({ gate, signal: findSignal(gate.signal, input.signals) }));
@@ -58,7 +61,7 @@ export function readGates(input: ReadInput): Looked {
     if ('text' in each) return each;
     const { reading, streak } = readingOf(each, tiers, spec, streaks[each.gate.name], window, input.detail);
     streaks[each.gate.name] = streak;
-    return reading;
+    return scrutinized(reading, each, input, views);
   });
 
   const core = coreSignals(declared).map((signal) => ({
@@ -88,6 +91,30 @@ export function readGates(input: ReadInput): Looked {
             detail: input.detail,
           }),
   };
+}
+
+/** Whether the breach could be one sender's work, and where it comes from. */
+function scrutinized(reading: Reading, { gate, signal, measured }: Examined, input: ReadInput, views: Views): Reading {
+  const { evidence, policy, rollout, plan } = input;
+  const { references } = rollout;
+  const { spec } = policy;
+  if (measured === null) return reading;
+  const fromEpoch = (): number => measured.shown().view.strata[0]?.epoch ?? 0;
+  const wheres = (): Wheres =>
+    segmentsOf({ evidence, signal, references, limits: spec.segments, all: views.all, fromEpoch: fromEpoch() });
+  const seen = evidence.segments.length === 0 ? reading : located(reading, wheres());
+  if (reading.verdict !== 'kill' || evidence.concentration === null) return seen;
+  const readOn = (strata: readonly Stratum[]): Pick<GateEvidence, 'logE' | 'pointBreach'> => {
+    const on = measure(gate, signal, evidence, viewsOf(strata, rollout.state.epoch, stagesBelowFull(plan)), references);
+    return on === null
+      ? { logE: null, pointBreach: false }
+      : testGate(gate, signal, on, Math.log(1 / spec.errorControl.holdAlpha));
+  };
+  return doubted(seen, concentrationOf({ evidence, gate, signal, references, view: measured.shown().view, readOn }));
+}
+
+function stagesBelowFull(plan: RolloutPlan): number {
+  return plan.spec.stages.filter(({ exposure }) => exposure < 100).length;
 }
 
 /** One gate that throws reads `error`, which blocks a rise; the others still read. */

@@ -6,6 +6,7 @@ import type { Signal } from '../signal.ts';
 import { type Measured, measure } from './measure.ts';
 import { controlViews, referenceSize } from './references.ts';
 import { interval, oriented } from './scale.ts';
+import type { Wheres } from './segments.ts';
 import { type Presence, presenceOf } from './state.ts';
 import { nextStreak, type WindowSays } from './streaks.ts';
 import { type GateEvidence, testGate } from './tests.ts';
@@ -106,6 +107,20 @@ export function readingOf(
     text: detail ? textOf(examined, says, verdict, streak, numbers.low) : `${gate.name} reads ${verdict}`,
   };
   return { reading, streak };
+}
+
+/** A kill that one sender could have made up is a hold. */
+export function doubted(reading: Reading, why: string | null): Reading {
+  if (why === null || reading.verdict !== 'kill') return reading;
+  return { ...reading, verdict: 'hold', text: `${reading.text}; ${why}` };
+}
+
+/** Where the excess comes from. A segment that is surely worse deserves attention although all together pass. */
+export function located(reading: Reading, { where, worse }: Wheres): Reading {
+  const [worst] = worse;
+  const told = { ...reading, where };
+  if (worst === undefined || reading.verdict !== 'pass') return told;
+  return { ...told, verdict: 'watch', text: `${reading.text}; worse in ${worst.dimension} ${worst.value}` };
 }
 
 type Numbers = Pick<Reading, 'treatment' | 'control' | 'estimate' | 'low' | 'high'>;

@@ -3,6 +3,7 @@ import type { Evidence, EvidenceArm } from '../evidence.ts';
 import { type Reliability, reliabilityOf } from '../reliability.ts';
 import type { Rollout } from '../rollout.ts';
 import type { Signal } from '../signal.ts';
+import { isConcentrated } from './concentration.ts';
 import { coveredBy, unitsIn, vitalTotals } from './sums.ts';
 import type { View } from './view.ts';
 import type { Views } from './views.ts';
@@ -42,6 +43,7 @@ export function presenceOf(
     information: minSamples === 0 ? 1 : Math.min(treated, untreated) / minSamples,
     invalidShare: share(invalid),
     duplicateShare: share(duplicate),
+    concentrated: isConcentrated(signal, evidence),
   });
   const dirty = reliability.components.hygiene === 0;
   return { state: stateOf(treated, untreated, ageMs > staleAfter, suspect || dirty), reliability };

@@ -19,6 +19,9 @@ function aGate(signal: string, tests: Tests = ['<=+10%'], when: 'any' | 'all' = 
 const needed = Math.log(1000);
 const references = { LCP: lcpReference };
 
+const many = { tokens: 100, networks: 100, heaviest: null };
+const believed = { treatment: many, control: many };
+
 /** The gate on this evidence: whether it breaches, and what the concentration rule says of that. */
 function read(evidence: Evidence, gate: Gate) {
   const signal = findSignal(gate.signal, builtinSignals) ?? expect.fail();
@@ -109,10 +112,10 @@ describe('a breach that one sender could have made up is not believed', () => {
 });
 
 describe('an even regression is believed', () => {
-  it('in every one of 400 worlds with more errors that kill', () => {
+  it('in every one of 150 worlds with more errors that kill', () => {
     const random = chance(41);
     let breached = 0;
-    for (let world = 0; world < 400; world++) {
+    for (let world = 0; world < 150; world++) {
       const rate = 0.02 + 0.08 * random();
       const units = 300 + Math.floor(1200 * random());
       const evidence = evidenceFrom({
@@ -125,13 +128,13 @@ describe('an even regression is believed', () => {
       breached++;
       expect(concentrated).toBeNull();
     }
-    expect(breached).toBeGreaterThan(200);
+    expect(breached).toBeGreaterThan(75);
   });
 
-  it('in every one of 100 worlds with slower pages that kill, of the tail alone too', () => {
+  it('in every one of 50 worlds with slower pages that kill, of the tail alone too', () => {
     const random = chance(43);
     let breached = 0;
-    for (let world = 0; world < 100; world++) {
+    for (let world = 0; world < 50; world++) {
       const slower = 1.25 + random();
       const units = 300 + Math.floor(600 * random());
       const tailOnly = world % 2 === 1;
@@ -147,7 +150,7 @@ describe('an even regression is believed', () => {
       breached++;
       expect(concentrated).toBeNull();
     }
-    expect(breached).toBeGreaterThan(50);
+    expect(breached).toBeGreaterThan(25);
   });
 
   it('of conversions lost, where fewer are worse', () => {
@@ -161,6 +164,7 @@ describe('an even regression is believed', () => {
       ],
       hour,
       {
+        concentration: believed,
         shardCounts: {
           exposed: { treatment: shards(100), control: shards(400) },
           'conv:buy': { treatment: shards(3), control: shards(20) },

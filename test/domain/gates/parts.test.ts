@@ -52,12 +52,12 @@ describe('views of the evidence', () => {
     aStratum({ epoch: 3, stage: 1, hour: 2 }),
   ];
 
-  it('spend half on all data and half on what came since each stage, with shares that sum to one', () => {
+  it('spend three quarters on all data and the rest on what came since each stage, with shares that sum to one', () => {
     const { parts, present } = viewsOf(strata, 3, 3);
     expect(parts.map(({ weight, view }) => [Number(weight.toFixed(4)), view?.strata.length ?? null])).toEqual([
-      [0.6667, 3],
-      [0.1667, 2],
-      [0.1667, null],
+      [0.8333, 3],
+      [0.0833, 2],
+      [0.0833, null],
     ]);
     expect(present.strata.map(({ epoch }) => epoch)).toEqual([3]);
   });

@@ -240,6 +240,7 @@ const methods: Record<string, (input: unknown) => unknown> = {
       information: given.information_fraction ?? 0,
       invalidShare: 0,
       duplicateShare: 0,
+      concentrated: false,
     };
     return { ...reliabilityOf(question).components, ...reliabilityTrendOf(question) };
   },
