@@ -261,6 +261,7 @@ describe('the trend of reliability', () => {
     information: 0.5,
     invalidShare: 0,
     duplicateShare: 0,
+    concentrated: false,
   };
 
   it('is zero when one of its parts is', () => {
