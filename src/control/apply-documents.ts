@@ -49,7 +49,10 @@ export async function lintOrThrow(
     document.kind === 'RolloutPlan' ? deps.library.policy(document.spec.policy) : null,
     deps.store.documents('policy'),
   ]);
-  const newest = await Promise.all(policies.map(({ name, version }) => deps.library.policy(`${name}@${version}`)));
+  const newest = await Promise.all(
+    // One that an older release stored and this one cannot read is nobody's business here, unless a plan pins it.
+    policies.map(({ name, version }) => deps.library.policy(`${name}@${version}`).catch(() => null)),
+  );
   const { inherited } = about;
   const known: Known = {
     policies: [pinned, ...newest].flatMap((policy) => policy ?? []),

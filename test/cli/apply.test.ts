@@ -156,3 +156,58 @@ describe('plan', () => {
     expect(JSON.parse(ran.out).results[1]).toMatchObject({ change: 'none', version: 4, diff: [] });
   });
 });
+
+describe('policies that extend others', () => {
+  const shop = (spec: object) =>
+    JSON.stringify({
+      apiVersion: 'tidegate.dev/v1',
+      kind: 'GatePolicy',
+      metadata: { name: 'shop', version: 1, owner: 'shop', extends: 'web@1' },
+      spec,
+    });
+  const together = { 'p/a.json': shop({ tick: { interval: '1m' } }), 'p/b.json': JSON.stringify(authoredPolicy()) };
+
+  it('are sent after those, as they were written', async () => {
+    const ran = await tidegate(['apply', 'p'], { files: together, controller: answering('update') });
+    expect(ran.calls.map(({ path }) => path)).toEqual(['/api/v1/policies/web', '/api/v1/policies/shop']);
+    expect(ran.calls[1]?.body).toEqual(JSON.parse(shop({ tick: { interval: '1m' } })));
+  });
+
+  it('are linted as what they come to', async () => {
+    const locked = authoredPolicy({ governance: { locked: ['errors'] } });
+    const files = {
+      'p/shop.yaml': shop({ gates: [{ name: 'errors', consecutive: 4 }] }),
+      'p/web.json': JSON.stringify(locked),
+      'p/plan.json': JSON.stringify(authoredPlan({ policy: 'shop@1' })),
+    };
+    const ran = await tidegate(['lint', 'p'], { files });
+    expect(ran.code).toBe(4);
+    expect(ran.out).toContain('error G12: gates.errors.consecutive goes from 1 to 4, and web@1 locks errors');
+    expect(ran.out).toMatch(/p\/shop\.yaml:1:\d+: /);
+    expect(ran.out).toContain('3 documents, 1 error, 0 warnings');
+  });
+
+  it('are left to the controller when those are elsewhere', async () => {
+    const files = { 'p/a.json': shop({}), 'p/plan.json': JSON.stringify(authoredPlan({ policy: 'shop@1' })) };
+    const linted = await tidegate(['lint', 'p'], { files });
+    expect(linted.code).toBe(0);
+    expect(linted.out).toContain('warning G12: web@1 is not among these files');
+    expect(linted.out).toContain('2 documents, 0 errors, 1 warning');
+    const ran = await tidegate(['apply', 'p'], { files, controller: answering('update') });
+    expect(ran.calls.map(({ path }) => path.split('?')[0])).toEqual([
+      '/api/v1/policies/shop',
+      '/api/v1/plans/checkout',
+    ]);
+  });
+
+  it('are compared here when those exist only in these files', async () => {
+    const ran = await tidegate(['plan', 'p', '--json'], {
+      files: together,
+      controller: (call) => (call.method === 'GET' ? aProblem(404, 'not_found', 'none') : answering('create')(call)),
+    });
+    expect(JSON.parse(ran.out).results[1]).toMatchObject({
+      name: 'shop',
+      warnings: [expect.stringContaining('web@1')],
+    });
+  });
+});

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { Invalid, NotFound, Refused } from '../../src/control/errors.ts';
+import { createLibrary } from '../../src/control/library.ts';
 import {
   aControl,
   ana,
@@ -302,6 +303,56 @@ describe('applying a policy or a signal', () => {
     expect(newer).toMatchObject({ change: 'update', version: 2 });
     expect(newer.diff.length).toBeGreaterThan(0);
     expect(await world.store.document('policy', 'web', 1)).not.toBeNull();
+  });
+
+  const shop = (spec: object, version = 1, parent = 'web@1') => ({
+    apiVersion: 'tidegate.dev/v1',
+    kind: 'GatePolicy',
+    metadata: { name: 'shop', version, owner: 'shop', extends: parent },
+    spec,
+  });
+  const locking = aPolicyDocument({ governance: { locked: ['errors-kill'] } });
+  const putPolicy = (document: unknown) => world.documents.applyPolicy(document, false, ana, world.now().wall);
+
+  it('stores what a policy says itself, and beside it what it comes to', async () => {
+    await aHouse();
+    const authored = shop({ tick: { interval: '1m' } });
+    expect(await putPolicy(authored)).toMatchObject({ change: 'create', name: 'shop', version: 1 });
+    expect((await world.store.document('policy', 'shop', 1))?.document).toEqual(authored);
+    const effective = await world.store.document('effective_policy', 'shop', 1);
+    expect(effective?.document).toMatchObject({
+      spec: { tick: { interval: '1m' }, gates: aPolicyDocument().spec.gates },
+    });
+    const [entry] = await world.store.audit({ limit: 1 });
+    expect(entry).toMatchObject({ action: 'policy.apply', detail: { effective: effective?.digest } });
+    expect(await putPolicy(authored)).toMatchObject({ change: 'none' });
+  });
+
+  it('judges by the effective policy that was stored, whatever its parts say', async () => {
+    await aHouse();
+    await putPolicy(shop({ tick: { interval: '1m' } }));
+    await world.applyPlan(aPlanDocument({ policy: 'shop@1' }));
+    const { policy } = await world.library.papers(await world.rollout());
+    expect(policy.spec.tick.interval).toBe(minute);
+    expect(policy.spec.gates.map(({ name }) => name)).toEqual(['errors-kill']);
+    const only = {
+      document: (...[kind, ...rest]: Parameters<typeof world.store.document>) =>
+        kind === 'policy' ? Promise.resolve(null) : world.store.document(kind, ...rest),
+      documents: world.store.documents,
+    };
+    expect(await createLibrary(only).policy('shop@1')).toEqual(policy);
+  });
+
+  it('refuses a policy that loosens what the one above has locked, or that extends what is not there', async () => {
+    world = await aControl();
+    await world.applyPolicy(locking);
+    const later = { gates: [{ name: 'errors-kill', consecutive: 5 }] };
+    await expect(putPolicy(shop(later))).rejects.toThrow(
+      /^G12 spec\.gates\.0: .* from 1 to 5, and web@1 locks errors-kill/,
+    );
+    await expect(putPolicy(shop({}, 1, 'web@2'))).rejects.toThrow('there is no policy web@2');
+    expect(await world.store.document('policy', 'shop')).toBeNull();
+    expect(await world.store.document('effective_policy', 'shop')).toBeNull();
   });
 
   it('writes nothing on a dry run', async () => {

@@ -113,6 +113,25 @@ describe('plan rules', () => {
   });
 });
 
+describe('what a plan may well say', () => {
+  it.each<[string, Parameters<typeof aPlan>[0]]>([
+    ['P06: a bake that is shorter than the dwell', { stages: [{ ...early, maxDwell: '61m' }, full] }],
+    ['P09: bakes and soak within the duration', { soak: { bake: '23h' }, limits: { maxDuration: '1d' } }],
+    ['P10: a fivefold step', { stages: [{ ...early, exposure: 20 }, full] }],
+    ['P11: a step as large as a day allows', { pace: { maxIncreasePerDay: 80 } }],
+    [
+      'P12: a wave after another',
+      {
+        waves: [
+          { name: 'us', environment: 'production' },
+          { name: 'eu', environment: 'production', after: { wave: 'us' } },
+        ],
+      },
+    ],
+    ['P13: an opening up to midnight', { windows: { allow: ['Mon 17:00-24:00'] } }],
+  ])('%s', (_, spec) => expect(inPlan(aPlan(spec))).toEqual([]));
+});
+
 describe('policy rules', () => {
   const inPolicy = (gate: Parameters<typeof aGate>[0], extra: Partial<Known> = {}) =>
     found([aPolicy({ gates: [aGate(), aGate({ name: 'second', ...gate })] })], extra);
@@ -128,6 +147,8 @@ describe('policy rules', () => {
   it('G03: what may stay unproven says what happens then', () => {
     const gate = { tier: 'hold', tests: [{ type: 'non_inferior', margin: '10%' }] } as const;
     expect(inPolicy({ ...gate, tests: [...gate.tests] })).toEqual(['G03 error spec.gates.1.tests.0']);
+    const inconclusive = { after: '1d', action: 'ask' } as const;
+    expect(inPolicy({ ...gate, tests: [...gate.tests], inconclusive })).toEqual([]);
   });
   it('G04: a hold that is not sticky says when it clears', () => {
     expect(inPolicy({ tier: 'hold', signal: 'lcp_p75', sticky: false })).toEqual(['G04 error spec.gates.1.sticky']);
@@ -144,6 +165,15 @@ describe('policy rules', () => {
   });
   it('G06: an absolute test has a limit', () => {
     expect(inPolicy({ tests: [{ type: 'absolute' }] })).toEqual(['G06 error spec.gates.1.tests.0']);
+  });
+  it('G02: a surrogate may hold', () => {
+    expect(inPolicy({ signal: 'ttfb_p75', tier: 'hold' })).toEqual([]);
+  });
+  it('G06: one limit is enough', () => {
+    expect(inPolicy({ tests: [{ type: 'absolute', min: 0.5 }] })).toEqual([]);
+  });
+  it('G08: equal minimums rise enough', () => {
+    expect(found([aPolicy({ reliability: { minimum: { hold: 0.8 } } })])).toEqual([]);
   });
   it('G07: evidence is fresh at every tick', () => {
     expect(found([aPolicy({ tick: { interval: '10m' } })])).toEqual(['G07 warning spec.gates.0.signal']);
