@@ -67,6 +67,8 @@ export interface HourArm {
   readonly counts: Float64Array;
   readonly metrics: (HourMetric | null)[];
   readonly young: Map<number, Young>;
+  /** The one that was booked last: mostly the next one as well. */
+  newest: Young | null;
   readonly mature: { issued: number; seen: number };
   readonly trials: { n: number; x: number }[];
   cell: Cell | null;
@@ -94,6 +96,7 @@ export function newArm(counters: Counters): HourArm {
     counts: new Float64Array(counters.names.length),
     metrics: vitals.map(() => null),
     young: new Map(),
+    newest: null,
     mature: { issued: 0, seen: 0 },
     trials: counters.converted.map(() => ({ n: 0, x: 0 })),
     cell: null,
@@ -123,11 +126,16 @@ export function metricOf(arm: HourArm, index: number): HourMetric {
 }
 
 function youngOf(arm: HourArm, start: number): Young {
+  if (arm.newest?.start === start) return arm.newest;
   const known = arm.young.get(start);
-  if (known !== undefined) return known;
+  if (known !== undefined) {
+    arm.newest = known;
+    return known;
+  }
   const waits = arm.trials.map(() => true);
   const fresh: Young = { start, issued: 0, seen: 0, exposed: 0, converted: waits.map(() => 0), silent: true, waits };
   arm.young.set(start, fresh);
+  arm.newest = fresh;
   return fresh;
 }
 
@@ -173,7 +181,9 @@ export function ripen(arm: HourArm, bucketMs: number, matureBefore: number, ripe
       trials.x += young.converted[i] ?? 0;
       changed = true;
     }
-    if (!young.silent && !young.waits.includes(true)) arm.young.delete(start);
+    if (young.silent || young.waits.includes(true)) continue;
+    arm.young.delete(start);
+    if (arm.newest === young) arm.newest = null;
   }
   return changed;
 }

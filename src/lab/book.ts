@@ -41,7 +41,7 @@ export interface ViewReport {
 export interface UnitMetric {
   /** Index into `vitals`. */
   readonly metric: number;
-  readonly bins: Uint16Array;
+  readonly bins: readonly number[];
   /** Follows the `shift` of its visit. */
   readonly sways: boolean;
 }

@@ -50,6 +50,7 @@ export interface Population {
 /** Units to draw from: enough that 20 000 page views shape each distribution, few enough for the cache. */
 const poolSize = 8192;
 
+const noConversions: Prototype['conversions'] = [];
 const noHarm: Harm = { errors: 0, lcpMs: 0, conversions: 0, blank: 0 };
 
 /** How a metric without a fault is distributed: log-normal, its deviation halved between units and page views. */
@@ -171,11 +172,11 @@ function outcomeOf(spec: PopulationSpec, unit: Drawn, fault: Fault): Prototype {
         const score = scores[metric] ?? null;
         return score === null ? [] : [binOf(valueAt(vital, score, world, fault))];
       });
-      return bins.length === 0 ? [] : [{ metric, bins: Uint16Array.from(bins), sways: vital === 'LCP' }];
+      return bins.length === 0 ? [] : [{ metric, bins, sways: vital === 'LCP' }];
     }),
     conversions: converts
       ? Array.from({ length: spec.conversions }, (_, conversion) => ({ conversion, lagMs: unit.lagMs }))
-      : [],
+      : noConversions,
     harm: noHarm,
   };
 }
@@ -246,7 +247,7 @@ function harmOf(outcome: Prototype, without: Prototype, fault: Fault): Harm {
 }
 
 function lcpOf({ metrics: seen }: UnitOutcome): number {
-  const bins = seen.find(({ metric }) => vitals[metric] === 'LCP')?.bins ?? new Uint16Array();
+  const bins = seen.find(({ metric }) => vitals[metric] === 'LCP')?.bins ?? [];
   return bins.reduce((sum, bin) => sum + valueOfBin(bin), 0);
 }
 
@@ -261,7 +262,7 @@ const forgedUnit: Prototype = {
 };
 
 function forgedOf({ vitals: watched }: PopulationSpec): Prototype {
-  const bins = new Uint16Array(viewCap).fill(binOf(60_000));
+  const bins = Array.from({ length: viewCap }, () => binOf(60_000));
   const lcp = watched.has('LCP') ? [{ metric: vitals.indexOf('LCP'), bins, sways: false }] : [];
   return { ...forgedUnit, metrics: lcp };
 }
