@@ -127,11 +127,11 @@ function capOf(kind: StdioMetric['kind'], metrics: readonly StdioMetric[]): numb
   return Math.max(tightest, Math.min(usual, ...given));
 }
 
-/** Quantiles take the web vital of their own name, or the next free one; the first bad rate is that of errors. */
+/** Quantiles take the web vital of their own name, or the next free one; the first bad share or rate is that of errors. */
 function signalsOf(given: readonly StdioMetric[]): StdioSignal[] {
   const named = given.map((metric) => (metric.kind === 'quantile' ? vitalOf(metric) : null));
   const free = freeInOrder.filter((vital) => !named.includes(vital));
-  const errors = given.findIndex(({ kind, worse }) => kind === 'rate' && worse === 'higher');
+  const errors = given.findIndex(({ kind, worse }) => kind !== 'quantile' && worse === 'higher');
   return given.map((metric, i) => {
     if (given.findIndex(({ name }) => slug(name) === slug(metric.name)) < i)
       throw new Malformed(`plan.metrics.${i}.name: "${metric.name}" is used twice`);
@@ -162,6 +162,8 @@ function quantileOf(metric: StdioMetric, vital: Vital): StdioSignal {
 }
 
 function errorRate(metric: StdioMetric): StdioSignal {
+  // A rate is of page views whatever it is reported per: they tell sooner, and their clustering is measured.
+  const countsUnits = metric.kind === 'proportion' && metric.per === 'unit';
   const perUnit: Said = {
     domain: 'errors',
     source: { type: 'rum', event: 'error', field: 'units' },
@@ -174,7 +176,7 @@ function errorRate(metric: StdioMetric): StdioSignal {
     statistic: { kind: 'rate' },
     analysisUnit: 'pageview',
   };
-  return { metric, slot: { to: 'error' }, signal: signalOf(metric, metric.per === 'unit' ? perUnit : perView) };
+  return { metric, slot: { to: 'error' }, signal: signalOf(metric, countsUnits ? perUnit : perView) };
 }
 
 /** Anything else that happens or does not: a unit has it once, whenever one of its page views does. */

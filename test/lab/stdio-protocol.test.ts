@@ -145,10 +145,11 @@ describe('the documents of a plan', () => {
     expect(made.spec.comparison.control.ratio).toBeGreaterThan(1e6);
   });
 
-  it('read an error rate per page view, or per unit where the metric says so', () => {
+  it('read an error rate per page view, and a proportion of units with an error per unit', () => {
     const sourceOf = (metric: object) => documentsOf(plan({ metrics: [metric] })).signals[0]?.signal.spec.source;
     expect(sourceOf(err)).toMatchObject({ event: 'error', field: 'views' });
-    expect(sourceOf({ ...err, per: 'session' })).toMatchObject({ event: 'error', field: 'units' });
+    expect(sourceOf({ ...err, per: 'session' })).toMatchObject({ event: 'error', field: 'views' });
+    expect(sourceOf({ ...err, kind: 'proportion', per: 'session' })).toMatchObject({ event: 'error', field: 'units' });
   });
 
   it('let a conversion mature for as long as the metric says', () => {

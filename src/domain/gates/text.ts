@@ -32,9 +32,12 @@ export function amountText(signal: Signal, scale: Reading['scale'], amount: numb
 function nameOf({ spec: { source, statistic } }: Signal): { name: string; of: string } {
   switch (source.event) {
     case 'web_vital':
-      return { name: `${source.field} p${100 * (statistic.q ?? 0)}`, of: '' };
+      return {
+        name: statistic.kind === 'mean' ? `mean ${source.field}` : `${source.field} p${100 * (statistic.q ?? 0)}`,
+        of: '',
+      };
     case 'error':
-      return { name: 'JS errors', of: ' of units' };
+      return { name: 'JS errors', of: source.field === 'views' ? ' of page views' : ' of units' };
     case 'silence':
       return { name: 'no beacon from', of: ' of units' };
     case 'end':
