@@ -165,7 +165,7 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
     };
     shardCounts[name] = known;
     const sums = known[arm];
-    sums[shard] = (sums[shard] ?? 0) + by;
+    sums[shard] = (sums[shard] ?? 0) + 1;
   }
 
   function ledgerOf(arm: EvidenceArm, metric: number): UnitLedger {
@@ -274,10 +274,10 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
       tokens[to.arm] += 1;
     }
     const now = hourOf(to, bucketOf(at));
-    add(now, to.arm, c.views, unit.shard);
+    add(now, to.arm, c.views, null);
     add(now, to.arm, c.starts, null);
     if (report.ended) add(now, to.arm, c.ends, null);
-    if (report.error) add(now, to.arm, c.errViews, unit.shard);
+    if (report.error) add(now, to.arm, c.errViews, null);
     const exposed = hourOf(to, bucketOf(unit.exposedAt));
     if (report.error && !unit.erred) {
       unit.erred = true;

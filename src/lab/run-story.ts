@@ -44,7 +44,7 @@ export interface Telling {
 }
 
 /** Monday 2026-11-02 10:00 UTC. */
-export const startAt = 1_793_613_600_000;
+const startAt = 1_793_613_600_000;
 const minuteMs = 60_000;
 const fullLookEvery = 5;
 

@@ -1,4 +1,4 @@
-import type { Clustered, EvidenceArm, Shard, Shards, UnitSums } from '../domain/evidence.ts';
+import type { Clustered, Shard, Shards, UnitSums } from '../domain/evidence.ts';
 
 /** What page views of one unit add up to, of one metric. */
 export interface UnitTotals {
@@ -23,10 +23,7 @@ export interface UnitLedger {
   sums(): UnitSums;
   /** The shards as they are now; made when they are read. */
   shards(): () => Shards;
-  isEmpty(): boolean;
 }
-
-export type LedgerOfArms = { readonly [arm in EvidenceArm]: UnitLedger };
 
 interface Moments {
   y: number;
@@ -64,7 +61,6 @@ export function createUnitLedger(): UnitLedger {
       const now = shards.slice();
       return () => shardsOf(now);
     },
-    isEmpty: () => k === 0,
   };
 }
 

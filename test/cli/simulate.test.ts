@@ -21,7 +21,7 @@ const files = {
 };
 const short = ['--seeds', '2', '--days', '0.1'];
 
-describe('tidegate simulate', () => {
+describe('tidegate simulate', { timeout: 30_000 }, () => {
   it('tells the stories of a folder, and is content when they end as they expect', async () => {
     const { code, out, err } = await tidegate(['simulate', 'ci/plan.yaml', '--faults', 'ci/faults', ...short], {
       files,

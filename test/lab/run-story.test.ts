@@ -44,7 +44,7 @@ function runsOf(spec: object, seeds: number, days = 0.25): RunResult[] {
 
 const slow = { fault: { kind: 'slow', by: '100%' } };
 
-describe('a simulated rollout', () => {
+describe('a simulated rollout', { timeout: 30_000 }, () => {
   it('is killed when pages take twice as long', () => {
     const runs = runsOf(slow, 3);
     expect(runs.map(({ ending, cause }) => [ending, cause])).toEqual(runs.map(() => ['killed', 'gate:lcp-kill']));
