@@ -1,10 +1,17 @@
-/** `npm run bench [name ...]`: runs every benchmark of this folder, or the named ones, and prints one table. */
+/**
+ * `npm run bench [name ...]`: runs every benchmark of this folder, or the named ones, and prints one table. One that
+ * measures something other than CPU exports `report(options)` in place of `bench`, and prints its own.
+ */
 import { readdir } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { parseArgs } from 'node:util';
 import { type Bench, measure, type Standing } from './harness.ts';
 
 const helpers = new Set(['run.ts', 'harness.ts']);
-const asked = process.argv.slice(2);
+const { positionals: asked, values: options } = parseArgs({
+  allowPositionals: true,
+  options: { seeds: { type: 'string' }, only: { type: 'string' } },
+});
 
 const files = (await readdir(import.meta.dirname))
   .filter((file) => file.endsWith('.ts') && !helpers.has(file))
@@ -17,7 +24,9 @@ if (files.length === 0) {
 
 const table: string[][] = [['benchmark', 'what', 'who', 'CPU us/call', 'x ours']];
 for (const file of files) {
-  const { bench }: { bench: Bench } = await import(`./${file}`);
+  const { bench, report }: Module = await import(`./${file}`);
+  await report?.(options);
+  if (bench === undefined) continue;
   console.error(`${bench.name} ...`);
   const { contests, tearDown } = await bench.setUp();
   try {
@@ -26,7 +35,12 @@ for (const file of files) {
     await tearDown?.();
   }
 }
-print(table);
+if (table.length > 1) print(table);
+
+interface Module {
+  readonly bench?: Bench;
+  readonly report?: (options: { seeds?: string; only?: string }) => Promise<void>;
+}
 
 function row(bench: Bench, { contest, contender, micros, ratio }: Standing): string[] {
   return [bench.name, contest, contender, micros.toFixed(micros < 10 ? 3 : 1), ratio.toFixed(2)];
