@@ -1,4 +1,4 @@
-import type { Reading } from '../decision.ts';
+import type { EvidenceState, Reading } from '../decision.ts';
 import type { Evidence, Stratum } from '../evidence.ts';
 import { exposureOf } from '../exposure.ts';
 import type { Looked } from '../looked.ts';
@@ -59,14 +59,19 @@ export function readGates(input: ReadInput): Looked {
   const streaks: { [gate: string]: Streak } = { ...rollout.progress.streaks };
   const readings = examined.map((each): Reading => {
     if ('text' in each) return each;
-    const { reading, streak } = readingOf(each, tiers, spec, streaks[each.gate.name], window, input.detail);
+    const { reading, streak } = readingOf(each, tiers, spec, streaks[each.gate.name], window, input);
     streaks[each.gate.name] = streak;
     return scrutinized(reading, each, input, views);
   });
 
+  const presences = new Map(
+    examined.flatMap((each): [Signal, EvidenceState][] => ('text' in each ? [] : [[each.signal, each.presence.state]])),
+  );
+  const stateOfSignal = (signal: Signal): EvidenceState =>
+    presenceOf(signal, evidence, views, rollout.references, 0, suspect, rollout.progress.stageEnteredAt).state;
   const core = coreSignals(declared).map((signal) => ({
     signal: signal.metadata.name,
-    state: presenceOf(signal, evidence, views, rollout.references, 0, suspect).state,
+    state: presences.get(signal) ?? stateOfSignal(signal),
   }));
   const controlBeyond = examined.flatMap((each) =>
     'text' in each || each.gate.tier !== 'kill' || each.tests?.controlToo !== true ? [] : [each.gate.name],

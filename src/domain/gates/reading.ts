@@ -38,7 +38,15 @@ interface Context {
 export function examine(gate: Gate, signal: Signal | null, context: Context): Examined {
   const { evidence, views, rollout, suspect, spec } = context;
   if (signal === null) throw new Error(`unknown signal "${gate.signal}"`);
-  const presence = presenceOf(signal, evidence, views, rollout.references, gate.minSamples, suspect);
+  const presence = presenceOf(
+    signal,
+    evidence,
+    views,
+    rollout.references,
+    gate.minSamples,
+    suspect,
+    rollout.progress.stageEnteredAt,
+  );
   const measured = measure(gate, signal, evidence, views, rollout.references);
   const tests = measured === null ? null : testGate(gate, signal, measured, Math.log(1 / spec.errorControl.holdAlpha));
   const enough = measured !== null && Math.min(measured.units.treatment, measured.units.control) >= gate.minSamples;
@@ -61,7 +69,10 @@ function saysOf({ signal, measured, tests, enough }: Examined, logE: number, nee
   if (tests.unproven !== null) return 'unproven';
   // Some worsening is certain, less than the margin (stats.md §9).
   const compared = tests.deciding !== null && tests.deciding.scale !== 'absolute';
-  const worse = compared && oriented(measured.evidence.relative, signal.spec.direction).above(0) >= watchFrom;
+  const worse =
+    compared &&
+    watchFrom < Number.POSITIVE_INFINITY &&
+    oriented(measured.evidence.relative, signal.spec.direction).above(0) >= watchFrom;
   return worse ? 'worse' : 'fine';
 }
 
@@ -72,12 +83,14 @@ export function readingOf(
   spec: GatePolicy['spec'],
   before: Streak | undefined,
   window: number,
-  detail: boolean,
+  { look, detail }: { readonly look: 'full' | 'quick'; readonly detail: boolean },
 ): { reading: Reading; streak: Streak } {
   const { gate, presence, measured, tests } = examined;
   const needed = neededOf(spec, gate.tier);
   const logE = tiers.get(gate.name) ?? tests?.logE ?? 0;
-  const says = saysOf(examined, logE, needed, Math.log(1 / spec.errorControl.holdAlpha));
+  // Whether to watch is for full looks to say: it changes what is done next by minutes.
+  const watchFrom = look === 'full' ? Math.log(1 / spec.errorControl.holdAlpha) : Number.POSITIVE_INFINITY;
+  const says = saysOf(examined, logE, needed, watchFrom);
   const floor = spec.reliability.minimum[gate.tier];
   const trusted = presence.reliability.trust >= floor;
   const streak = nextStreak(before, window, windowSays(examined, says, trusted));

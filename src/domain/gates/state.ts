@@ -27,9 +27,10 @@ export function presenceOf(
   references: Rollout['references'],
   minSamples: number,
   suspect: boolean,
+  stageEnteredAt: number,
 ): Presence {
-  const { expectedLag, staleAfter } = signal.spec.freshness;
   const { treatment: treated, control: untreated } = observed(views.present, signal);
+  const { expectedLag, staleAfter } = patienceOf(signal, views, evidence.asOf - stageEnteredAt);
   const ageMs = ageOf(signal, evidence);
   const { accepted, invalid, duplicate } = evidence.ingest;
   const messages = accepted + invalid + duplicate;
@@ -47,6 +48,27 @@ export function presenceOf(
   });
   const dirty = reliability.components.hygiene === 0;
   return { state: stateOf(treated, untreated, ageMs > staleAfter, suspect || dirty), reliability };
+}
+
+/** Gaps of this many times the usual one are chance (less than one in a hundred), and of this many are a fault. */
+const usualGaps = 5;
+const oddGaps = 10;
+/** However rare visits are, an hour without any is not fresh, ms. */
+const longestGapMs = 6 * 60_000;
+
+/**
+ * How long an arm may be silent. At one unit a minute a minute without one is nothing, so what the signal declares is
+ * only the least: the arm's own pace in this stage tells what is usual.
+ */
+function patienceOf(
+  { spec }: Signal,
+  { present }: Views,
+  stageMs: number,
+): { expectedLag: number; staleAfter: number } {
+  const { treatment, control } = unitsIn(present).seen;
+  const gapMs = Math.min(longestGapMs, stageMs / (1 + Math.min(treatment, control)));
+  const { expectedLag, staleAfter } = spec.freshness;
+  return { expectedLag: Math.max(expectedLag, usualGaps * gapMs), staleAfter: Math.max(staleAfter, oddGaps * gapMs) };
 }
 
 function stateOf(treated: number, untreated: number, stale: boolean, suspect: boolean): EvidenceState {

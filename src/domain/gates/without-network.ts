@@ -24,8 +24,11 @@ export function withoutHeaviest(
   });
 }
 
-/** Never below zero: a network is remembered as it was, the strata have since lost what made the reference. */
-const less = (whole: number, part: number): number => Math.max(0, whole - part);
+/**
+ * Never below zero, nor above the whole: a network is remembered as it was, the strata have since lost what made the
+ * reference; and one that was forgotten for a while may owe what it reported before and corrected since.
+ */
+const less = (whole: number, part: number): number => Math.max(0, whole - Math.max(0, part));
 
 function lessCell({ counts, metrics: observed }: Cell, part: Cell): Cell {
   return {
@@ -40,7 +43,7 @@ function lessCell({ counts, metrics: observed }: Cell, part: Cell): Cell {
 }
 
 function lessObservations(whole: Observations, part: Observations): Observations {
-  const minus: Histogram = part.hist.map(([bin, count]) => [bin, -count]);
+  const minus: Histogram = part.hist.map(([bin, count]) => [bin, -Math.max(0, count)]);
   const hist = merge([whole.hist, minus]).filter(([, count]) => count > 0);
   return {
     n: total(hist),

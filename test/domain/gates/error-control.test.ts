@@ -74,7 +74,7 @@ describe('looking every minute without any effect', () => {
           treatment: { units: treatment.length, vitals: { LCP: treatment } },
           control: { units: control.length, vitals: { LCP: control } },
         });
-        fired = look(anEvidence([stratum], tick * minute), { policy }).reading('lcp').verdict === 'hold';
+        fired = look(anEvidence([stratum], tick * minute), { policy, detail: false }).reading('lcp').verdict === 'hold';
       }
       if (fired) held++;
     }
