@@ -1,10 +1,12 @@
 import { createHmac } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
 import type { Config } from './config.ts';
 import { createAccess, ensureAdmin, firstStart } from './control/access.ts';
 import { createDocuments } from './control/apply-documents.ts';
 import { createApplyFlags } from './control/apply-flags.ts';
 import { createApplyPlan } from './control/apply-plan.ts';
+import { createBreathe } from './control/breathe.ts';
 import { startCalendar } from './control/calendar.ts';
 import { createChange } from './control/change.ts';
 import { type Clock, systemClock } from './control/clock.ts';
@@ -129,11 +131,12 @@ async function compose(options: ControllerOptions, undo: Undo): Promise<Omit<Con
     );
   };
 
+  const breathe = createBreathe(() => clock.now().mono, setImmediate);
   const look = {
     store: control,
     stages: createStages(control),
     library,
-    evidence: createEvidenceReader({ rum, bucketMs, concentrations: ingest.concentrations }),
+    evidence: createEvidenceReader({ rum, bucketMs, concentrations: ingest.concentrations, breathe }),
   };
   const change = createChange({ store: control, publish, code: version });
   const ticker = createTicker({
@@ -141,6 +144,7 @@ async function compose(options: ControllerOptions, undo: Undo): Promise<Omit<Con
     store: control,
     change,
     newestFlush: ingest.lastFlush,
+    breathe,
     report: (error, rollout) =>
       log.error({ err: error, rollout: rollout.name, environment: rollout.environment }, 'a look failed'),
   });

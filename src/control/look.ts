@@ -45,6 +45,18 @@ function matureLagOf({ policy, signals }: Papers): number {
   return Math.max(0, ...lags);
 }
 
+/** How long the units of each conversion need before they count, ms: of two signals that disagree, the longer. */
+function maturitiesOf({ policy, signals }: Papers): ReadonlyMap<string, number> {
+  const maturities = new Map<string, number>();
+  for (const { signal: reference } of policy.spec.gates) {
+    const signal = findSignal(reference, signals);
+    if (signal?.spec.source.event !== 'conversion') continue;
+    const { field } = signal.spec.source;
+    maturities.set(field, Math.max(signal.spec.maturity, maturities.get(field) ?? 0));
+  }
+  return maturities;
+}
+
 /** What the judge is given when nothing can be read: it finds no data, so it lowers or holds and never raises. */
 export function noEvidence(now: Now): Evidence {
   return {
@@ -62,12 +74,22 @@ export function noEvidence(now: Now): Evidence {
   };
 }
 
-/** Gathers, then judges. `quick` looks may lower or hold, never raise. */
-export async function lookAt(deps: LookDeps, rollout: Rollout, kind: 'full' | 'quick', now: Now): Promise<Look> {
+/** Gathers, then judges. `quick` looks may lower or hold, never raise. `segments`: also says where. */
+export async function lookAt(
+  deps: LookDeps,
+  rollout: Rollout,
+  kind: 'full' | 'quick',
+  now: Now,
+  segments = false,
+): Promise<Look> {
   const papers = await deps.library.papers(rollout);
   const [world, evidence] = await Promise.all([
     worldOf(deps.store, rollout, papers.plan, now.wall),
-    deps.stages(rollout).then((stages) => deps.evidence.read(rollout, stages, matureLagOf(papers), now)),
+    deps
+      .stages(rollout)
+      .then((stages) =>
+        deps.evidence.read(rollout, stages, matureLagOf(papers), now, { maturities: maturitiesOf(papers), segments }),
+      ),
   ]);
   return { papers, evidence, judged: judge({ ...papers, evidence, rollout, world, look: kind, now }) };
 }

@@ -1,10 +1,11 @@
-import type { Reading, Wait } from '../domain/decision.ts';
+import type { Action, Reading, Wait } from '../domain/decision.ts';
 import type { Now } from '../domain/now.ts';
 import type { Rollout } from '../domain/rollout.ts';
 import { Conflict, type ControlStore } from '../store/store.ts';
+import type { Breathe } from './breathe.ts';
 import type { ChangeRollout } from './change.ts';
 import type { EvidenceReader } from './evidence.ts';
-import { type LookDeps, lookAt, noEvidence } from './look.ts';
+import { type Look, type LookDeps, lookAt, noEvidence } from './look.ts';
 import type { WorldStore } from './world.ts';
 
 /** What the newest look at a rollout said; for people, never for decisions. */
@@ -21,6 +22,8 @@ export interface TickDeps extends LookDeps {
   /** Number of the newest committed group of beacons: new data means a quick look. */
   readonly newestFlush: () => number;
   readonly report: (error: unknown, rollout: Rollout) => void;
+  /** Called between rollouts; left out where nothing else waits for the event loop. */
+  readonly breathe?: Breathe;
 }
 
 export interface Ticker {
@@ -42,6 +45,24 @@ function put(due: Map<string, number>, id: string, value: number | undefined): v
   else due.set(id, value);
 }
 
+/** Marginals are many cells, and where an excess is does not change from minute to minute. */
+const segmentsEveryMs = 5 * 60_000;
+
+/** How much an action takes back: of two judgements of one look the more careful one counts. */
+const caution: { readonly [action in Action]: number } = {
+  ramp: 0,
+  complete: 0,
+  stay: 1,
+  watch: 2,
+  exclude_segment: 3,
+  hold: 4,
+  step_back: 5,
+  kill: 6,
+};
+
+const lowers = ({ judged: { outcome, rollout } }: Look, before: Rollout): boolean =>
+  rollout.state.version !== before.state.version && caution[outcome.action] >= caution.hold;
+
 const watched: readonly string[] = ['pending_approval', 'scheduled', 'preflight', 'ramping', 'soaking', 'held'];
 const exposed: readonly string[] = ['ramping', 'soaking', 'held', 'completed'];
 
@@ -56,7 +77,9 @@ export function createTicker(deps: TickDeps): Ticker {
   const seen = new Map<string, Seen & { readonly epoch: number }>();
   // Due times of full looks, on the monotonic clock. After a start they begin anew, with a quick look.
   const lastFull = new Map<string, number>();
+  const lastSegments = new Map<string, number>();
   const judgedFlush = new Map<string, number>();
+  const { breathe = async () => {} } = deps;
   let remembered: readonly Rollout[] = [];
   let beating = false;
   let lastBeatAt = 0;
@@ -93,6 +116,15 @@ export function createTicker(deps: TickDeps): Ticker {
     }
   }
 
+  /** The same look with the segments in hand: who is told of a kill is told where. It never makes a decision milder. */
+  async function explained(found: Look, rollout: Rollout, kind: 'full' | 'quick', now: Now): Promise<Look> {
+    const again = await lookAt(deps, rollout, kind, now, true).catch((error: unknown) => {
+      deps.report(error, rollout);
+      return found;
+    });
+    return caution[again.judged.outcome.action] < caution[found.judged.outcome.action] ? found : again;
+  }
+
   async function look(rollout: Rollout, kind: 'full' | 'quick', now: Now): Promise<void> {
     // What cannot be read is no data, and no data is judged like any other: a live rollout ends up held.
     const read: LookDeps['evidence']['read'] = (...about) =>
@@ -100,7 +132,12 @@ export function createTicker(deps: TickDeps): Ticker {
         deps.report(error, rollout);
         return noEvidence(now);
       });
-    const { papers, evidence, judged } = await lookAt({ ...deps, evidence: { read } }, rollout, kind, now);
+    const segments =
+      kind === 'full' && now.mono - (lastSegments.get(rollout.id) ?? -segmentsEveryMs) >= segmentsEveryMs;
+    if (segments) lastSegments.set(rollout.id, now.mono);
+    const found = await lookAt({ ...deps, evidence: { read } }, rollout, kind, now, segments);
+    const explains = lowers(found, rollout) && !segments;
+    const { papers, evidence, judged } = explains ? await explained(found, rollout, kind, now) : found;
     const { outcome, rollout: after, readings } = judged;
     const told = { at: now.wall, readings, waitingFor: outcome.waitingFor };
     const before = seen.get(rollout.id);
@@ -138,6 +175,7 @@ export function createTicker(deps: TickDeps): Ticker {
             // A person was faster: the next beat looks at what they made of it. Anything else is reported.
             if (!(error instanceof Conflict)) deps.report(error, rollout);
           });
+          await breathe();
         }
         for (const before of remembered) if (rollouts.every(({ id }) => id !== before.id)) deps.evidence.forget(before);
         remembered = rollouts;

@@ -67,11 +67,13 @@ export function createRumStore(driver: Driver, writer = 'main'): RumStore {
       await driver.batch(stepsOf(batch, writer));
     },
 
-    async cellsSince(rollout, flush, marginals) {
-      const which = marginals ? sql`dim <> ''` : sql`dim = ''`;
+    async cellsSince(rollout, flush, marginals, most) {
+      const which = sql`rollout = ${rollout} and flush > ${flush} and ${marginals ? sql`dim <> ''` : sql`dim = ''`}`;
+      const last = sql`coalesce((select flush from rum_cell where ${which} order by flush limit 1 offset ${(most ?? 1) - 1}),
+        ${Number.MAX_SAFE_INTEGER})`;
       const rows = await driver.all(sql`select ${cellColumns}, flush from rum_cell
-        where rollout = ${rollout} and flush > ${flush} and ${which} order by bucket, epoch, arm, dim, val`);
-      return rows.map((row) => ({ ...cellOf(row), flush: integer(row, 'flush') }));
+        where ${which}${most === undefined ? sql`` : sql` and flush <= ${last}`} order by bucket, epoch, arm, dim, val`);
+      return rows.map(stampedCellOf);
     },
     async sumsSince(rollout, flush) {
       const rows = await driver.all(sql`select rollout, epoch, arm, blob, writer, flush from rum_sum
@@ -165,6 +167,19 @@ function summed(stats: readonly IngestStat[]): IngestStat[] {
     totals.set(key, { ...stat, n: stat.n + (totals.get(key)?.n ?? 0) });
   }
   return [...totals.values()];
+}
+
+function stampedCellOf(row: Row): CellRow & { readonly flush: number } {
+  return {
+    rollout: integer(row, 'rollout'),
+    epoch: integer(row, 'epoch'),
+    bucket: integer(row, 'bucket'),
+    arm: word(row, 'arm', ['rest', 'treatment', 'control']),
+    dim: text(row, 'dim'),
+    val: text(row, 'val'),
+    blob: bytes(row, 'blob'),
+    flush: integer(row, 'flush'),
+  };
 }
 
 function cellOf(row: Row): CellRow {

@@ -269,8 +269,16 @@ export interface RumStore {
    */
   commit(batch: RumBatch): Promise<void>;
 
-  /** Cells of one rollout stamped after `flush` (0 = all), pooled when `dim` is '', else the marginals; with their stamp. */
-  cellsSince(rollout: number, flush: number, marginals: boolean): Promise<(CellRow & { readonly flush: number })[]>;
+  /**
+   * Cells of one rollout stamped after `flush` (0 = all), pooled when `dim` is '', else the marginals; with their stamp.
+   * `most`: so many rows and the rest of the last batch among them; fewer mean that there are no more.
+   */
+  cellsSince(
+    rollout: number,
+    flush: number,
+    marginals: boolean,
+    most?: number,
+  ): Promise<(CellRow & { readonly flush: number })[]>;
   /** Sums of one rollout, of every writer, stamped after `flush` (0 = all). */
   sumsSince(rollout: number, flush: number): Promise<(SumRow & { readonly writer: string; readonly flush: number })[]>;
   stats(fromBucket: number): Promise<IngestStat[]>;

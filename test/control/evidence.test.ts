@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createEvidenceReader, stagesOf } from '../../src/control/evidence.ts';
 import type { Rollout } from '../../src/domain/rollout.ts';
+import { addCount, emptyCell, encodeCell } from '../../src/ingest/cell.ts';
 import { createIngest, type Ingest } from '../../src/ingest/flush.ts';
-import type { RumStore } from '../../src/store/store.ts';
+import type { CellRow, RumStore } from '../../src/store/store.ts';
 import { aRollout as rolloutOf } from '../support/a-rollout.ts';
 import { aMessage, aRumStore, bucketMs, type MessageOf, noon, rules, tokens } from '../support/beacons.ts';
 
@@ -188,6 +189,103 @@ describe('read', () => {
     expect(aged).toEqual(await reader().read(aRollout(), none, 0, at(noon + week + minute)));
     expect(await exposedAt(noon + week + 11 * minute)).toEqual([1]);
     expect(await exposedAt(noon + 2 * week)).toEqual([]);
+  });
+
+  it('reads the marginals only when it is asked for segments, and only what is new of them', async () => {
+    const asked: [number, boolean][] = [];
+    const reading = reader({
+      ...store,
+      cellsSince: (rollout, flush, marginals, most) => {
+        asked.push([flush, marginals]);
+        return store.cellsSince(rollout, flush, marginals, most);
+      },
+    });
+    await send(
+      { user: 'a', m: [['INP', 100, 900]] },
+      { user: 'b', arm: 'control', client: { device: 'desktop' }, m: [['INP', 90, 0]] },
+    );
+    const plain = await reading.read(aRollout(), none, 0, at(noon + minute));
+    expect(plain.segments).toEqual([]);
+    const { segments } = await reading.read(aRollout(), none, 0, at(noon + minute), { segments: true });
+    await send({ user: 'c', receivedAt: noon + 2 * hour + minute, client: { device: 'desktop' } });
+    const grown = await reading.read(aRollout(), none, 0, at(noon + 3 * hour), { segments: true });
+    expect(asked).toEqual([
+      [0, false],
+      [1, false],
+      [0, true],
+      [1, false],
+      [1, true],
+    ]);
+    expect(segments.map(({ dimension, value }) => `${dimension} ${value}`)).toEqual([
+      'browser safari',
+      'device desktop',
+      'device mobile',
+      'region other',
+    ]);
+    const desktop = grown.segments[1]?.strata;
+    expect(desktop?.map(({ hour: start, stage }) => [start, stage])).toEqual([
+      [noon, 0],
+      [noon + 2 * hour, 0],
+    ]);
+    expect(desktop?.[0]).toBe(segments[1]?.strata[0]);
+    expect(desktop?.[0]).toMatchObject({
+      treatment: { counts: {} },
+      control: { counts: { exposed: 1 }, metrics: { INP: { n: 1, sum: 90 } } },
+      mature: { control: { issued: 0, seen: 0 } },
+      converted: { treatment: {}, control: {} },
+    });
+    const afresh = await reader().read(aRollout(), none, 0, at(noon + 3 * hour), { segments: true });
+    expect(grown).toEqual(afresh);
+  });
+
+  it('counts in a segment the hour in which a reference was taken, and none before', async () => {
+    await send(
+      { user: 'a', m: [['INP', 100, 900]] },
+      { user: 'b', receivedAt: noon + hour + minute, m: [['INP', 90, 0]] },
+    );
+    const references = { INP: { bins: [1, 2, 3, 4, 5], since: noon + hour + 30 * minute } };
+    const asked = { segments: true };
+    const { segments, strata } = await reader().read(aRollout({ references }), none, 0, at(noon + 2 * hour), asked);
+    expect(strata.map(({ treatment }) => treatment.metrics.INP?.n)).toEqual([undefined, undefined]);
+    expect(segments[0]?.strata.map(({ treatment }) => treatment.metrics.INP?.n)).toEqual([undefined, 1]);
+  });
+
+  it('keeps a unit out of a conversion until the conversion is mature', async () => {
+    await send({ user: 'a', m: [['conv:checkout', 1, 900]] }, { user: 'b' });
+    const maturities = new Map([['checkout', 10 * minute]]);
+    const convertedAt = async (now: number) =>
+      (await reader().read(aRollout(), none, 0, at(now), { maturities })).strata[0]?.converted.treatment.checkout;
+    expect(await convertedAt(noon + 11 * minute - 1)).toEqual({ n: 0, x: 0 });
+    expect(await convertedAt(noon + 11 * minute)).toEqual({ n: 2, x: 1 });
+  });
+
+  it('reads a long history in pieces, with a breath after each, and comes to the same', async () => {
+    const rows = Array.from({ length: 1_000 }, (_, i): CellRow & { flush: number } => {
+      const cell = emptyCell();
+      addCount(cell, 'exposed', i);
+      const key = { rollout: 1, epoch: 1, bucket: noon + i * minute, arm: 'treatment', dim: '', val: '' } as const;
+      return { ...key, blob: encodeCell(cell), flush: i + 1 };
+    });
+    for (const { flush, ...cell } of rows)
+      await store.commit({ flush, pageViews: [], units: [], cells: [cell], sums: [], stats: [] });
+    const sizes: number[] = [];
+    let breaths = 0;
+    const rum: typeof store = {
+      ...store,
+      cellsSince: async (...about) => {
+        const found = await store.cellsSince(...about);
+        sizes.push(found.length);
+        return found;
+      },
+    };
+    const breathe = async () => {
+      breaths += 1;
+    };
+    const reading = createEvidenceReader({ rum, bucketMs, breathe });
+    const { strata } = await reading.read(aRollout(), none, 0, at(noon + 24 * hour));
+    expect(strata.reduce((sum, { treatment }) => sum + (treatment.counts.exposed ?? 0), 0)).toBe((1_000 * 999) / 2);
+    expect(sizes).toEqual([400, 400, 200]);
+    expect(breaths).toBe(3);
   });
 
   it('starts again for a rollout that was forgotten', async () => {

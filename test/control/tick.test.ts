@@ -1,4 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import type { Now } from '../../src/domain/now.ts';
+import type { Rollout } from '../../src/domain/rollout.ts';
 import { Conflict, StoreUnavailable } from '../../src/store/store.ts';
 import {
   aControl,
@@ -145,6 +147,85 @@ describe('a beat', () => {
     expect(seen?.waitingFor.map((wait) => wait.for)).toContain('bake');
     expect(world.ticker.seen('r_0000000000')).toBeNull();
   });
+});
+
+describe('segments', () => {
+  const counting = (asked: boolean[], worse: () => number) => ({
+    asked: (segments: boolean) => asked.push(segments),
+    evidence: (rollout: Rollout, now: Now) => beaconsOf(rollout, now, worse()),
+  });
+
+  it('are asked for on a full look, once in five minutes', async () => {
+    const asked: boolean[] = [];
+    world = await aRamping(counting(asked, () => 1));
+    await world.beat(minute);
+    asked.length = 0;
+    for (let i = 0; i < 7; i += 1) {
+      await world.beat(minute);
+      world.clock.flush += 1;
+      await world.beat(second);
+    }
+    const full = asked.filter((_, i) => i % 2 === 0);
+    expect(asked).toHaveLength(14);
+    expect(full.filter(Boolean)).toHaveLength(1);
+    expect(asked.filter((_, i) => i % 2 === 1)).toEqual(Array(7).fill(false));
+  });
+
+  it('are in the evidence of every kill, also of one that a quick look finds', async () => {
+    const asked: boolean[] = [];
+    let worse = 1;
+    world = await aRamping(counting(asked, () => worse));
+    worse = 20;
+    asked.length = 0;
+    world.clock.flush += 1;
+    await world.beat(second);
+    expect(await world.phase()).toBe('killed');
+    expect(asked).toEqual([false, true]);
+  });
+
+  it('never make a decision milder: of two that differ the more careful one is committed', async () => {
+    let worse = 1;
+    let explaining = false;
+    world = await aRamping({
+      asked: (segments) => {
+        explaining = segments;
+      },
+      evidence: (rollout, now) => beaconsOf(rollout, now, explaining ? 1 : worse),
+    });
+    worse = 20;
+    world.clock.flush += 1;
+    await world.beat(second);
+    expect(await world.phase()).toBe('killed');
+  });
+
+  it('that cannot be read do not keep a kill from happening', async () => {
+    let worse = 1;
+    world = await aRamping({
+      asked: (segments) => {
+        if (segments && worse > 1) throw new Error('no marginals');
+      },
+      evidence: (rollout, now) => beaconsOf(rollout, now, worse),
+    });
+    worse = 20;
+    world.clock.flush += 1;
+    await world.beat(second);
+    expect(await world.phase()).toBe('killed');
+    expect(world.reported.map(({ error }) => String(error))).toEqual(['Error: no marginals']);
+  });
+});
+
+it('lets the event loop turn after every rollout', async () => {
+  let breaths = 0;
+  world = await aControl({
+    breathe: async () => {
+      breaths += 1;
+    },
+  });
+  await world.applyPolicy();
+  await world.applyPlan(aPlanDocument());
+  await world.applyPlan(aPlanDocument({}, { name: 'other', flag: 'other' }));
+  await world.beat();
+  expect(breaths).toBe(2);
 });
 
 describe('without data', () => {

@@ -102,6 +102,9 @@ type Seam = {
   readonly rum?: (rum: RumStore) => RumStore;
   /** What beacons say; without it the real (empty) rum store is read. */
   readonly evidence?: (rollout: Rollout, now: Now) => Evidence;
+  /** Told before every such reading whether it was asked for segments. */
+  readonly asked?: (segments: boolean) => void;
+  readonly breathe?: () => Promise<void>;
 };
 
 /** The control layer on real SQLite in memory, with a clock that stands still until `world.after` is moved. */
@@ -128,7 +131,12 @@ export async function aControl(seam: Seam = {}) {
   const reader = createEvidenceReader({ rum, bucketMs: minute });
   const { evidence } = seam;
   const read: LookDeps['evidence']['read'] =
-    evidence === undefined ? reader.read : (rollout) => Promise.resolve(evidence(rollout, now()));
+    evidence === undefined
+      ? reader.read
+      : async (rollout, _stages, _lag, _now, asked) => {
+          seam.asked?.(asked?.segments === true);
+          return evidence(rollout, now());
+        };
   const forgotten: number[] = [];
   const forget = ({ shortId }: { readonly shortId: number }) => {
     forgotten.push(shortId);
@@ -143,6 +151,7 @@ export async function aControl(seam: Seam = {}) {
       store,
       change,
       newestFlush: () => clock.flush,
+      ...(seam.breathe === undefined ? {} : { breathe: seam.breathe }),
       report: (error, rollout) => reported.push({ error, rollout: rollout.name }),
     });
   const documents = { store, library, publish };
