@@ -130,7 +130,10 @@ export interface Evidence {
   readonly shards: { readonly [metric: string]: { readonly [arm in EvidenceArm]: Shards } };
   /** Over the same epochs: metric -> arm -> sums over units. Metrics without data are left out. */
   readonly units: { readonly [metric: string]: { readonly [arm in EvidenceArm]: UnitSums } };
-  /** Counters per shard of units (64), over the same epochs: `exposed`, `err`, `issued`, `seen`, `conv:<name>`. */
+  /**
+   * Counters per shard of units (64), over the same epochs: of units `exposed`, `err`, `issued`, `seen`, `conv:<name>`, of
+   * their page views `views`, `errViews`, `starts`, `ends`.
+   */
   readonly shardCounts: { readonly [count: string]: { readonly [arm in EvidenceArm]: readonly number[] } };
   /** Null where beacons cannot be forged: a simulation's own. */
   readonly concentration: { readonly [arm in EvidenceArm]: Concentration } | null;

@@ -255,10 +255,14 @@ function bookView(
   const trigger = view?.triggers.get(index);
   if (view === undefined || trigger === undefined) return;
   const { client } = view;
-  sums.count(account, 'views', trigger.at, client, by);
-  if ((view.messages & 1) !== 0) sums.count(account, 'starts', trigger.at, client, by);
-  if (view.ended) sums.count(account, 'ends', trigger.at, client, by);
-  if (view.samples.has('err')) sums.count(account, 'errViews', trigger.at, client, by);
+  const book = (name: string): void => {
+    sums.count(account, name, trigger.at, client, by);
+    sums.countInShard(account, name, shard, by);
+  };
+  book('views');
+  if ((view.messages & 1) !== 0) book('starts');
+  if (view.ended) book('ends');
+  if (view.samples.has('err')) book('errViews');
   for (const [metric, { value, at }] of view.samples) {
     if (!isMetric(metric) || countedValue(view, index, metric) === null) continue;
     sums.observe(account, { metric, value, at, client, shard }, by);

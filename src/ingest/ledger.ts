@@ -57,7 +57,7 @@ export interface Ledger {
   count(account: Account, name: string, at: number, client: Client | null, by: 1 | -1): void;
   /** One observation of a value in stored units: pooled, per dimension, and in its unit's shard. */
   observe(account: Account, seen: Observation, by: 1 | -1): void;
-  /** A unit of this shard under one name. */
+  /** A unit of this shard, or one of its page views, under one name. */
   countInShard(account: Account, name: string, shard: number, by: 1 | -1): void;
   /** What one unit's page views of a metric come to. */
   tally(account: Account, metric: Vital, tally: Tally, by: 1 | -1): void;

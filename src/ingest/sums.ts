@@ -9,7 +9,7 @@ import type { Tally } from './unit.ts';
  * What is added up of one (rollout, epoch, arm) beside its cells, by name:
  * - `shards:<metric>`: 64 shards x 6 sums of page views, in the order of `Shard`
  * - `units:<metric>`: 12 sums over units, in the order of `UnitSums`
- * - `counts:<counter>`: units per shard
+ * - `counts:<counter>`: units, or their page views, per shard
  *
  * All are integers below 2^53, so that they add and subtract exactly in any order; one writer's may be negative.
  */

@@ -112,6 +112,7 @@ function recount(messages: readonly Message[]) {
     }),
   );
 }
+const shard = (user: string) => (verified(aMessage({ user }).beacon.tok).entries[0]?.unit.at(-1) ?? 0) & 63;
 const unitSums = ({ sums }: ReturnType<typeof folded>) =>
   new Map([...sums('units')].map(([name, of]) => [name, unitSumsOf(of)]));
 
@@ -290,10 +291,46 @@ describe('fold', () => {
     const users = Array.from({ length: 40 }, (_, i) => ({ user: `u${i}`, ...(i < 10 ? { m: bought } : {}) }));
     const { sums } = told(...users, ...users.map((user) => ({ ...user, view: `again ${user.user}` })));
     const counts = [...sums('counts')].map(([name, shards]) => [name, shards.reduce((sum, n) => sum + n, 0)]);
-    expect(Object.fromEntries(counts)).toEqual({ issued: 40, seen: 40, exposed: 40, err: 10, 'conv:checkout': 10 });
-    const shard = (user: string) => (verified(aMessage({ user }).beacon.tok).entries[0]?.unit.at(-1) ?? 0) & 63;
+    expect(Object.fromEntries(counts)).toMatchObject({
+      issued: 40,
+      seen: 40,
+      exposed: 40,
+      err: 10,
+      'conv:checkout': 10,
+    });
     for (const [index, n] of (sums('counts').get('err') ?? []).entries()) {
       expect(n).toBe(users.slice(0, 10).filter(({ user }) => shard(user) === index).length);
+    }
+  });
+
+  it('counts each page view once in the shard of its unit, whatever is corrected, copied or late', () => {
+    const users = Array.from({ length: 40 }, (_, i) => `u${i}`);
+    const first = users.flatMap((user, i) => [
+      aMessage({ user, view: `${user} a`, m: [['LCP', 900, 900]] }),
+      aMessage({ user, view: `${user} b`, ...(i < 10 ? { m: [['err', 1, 900]] } : {}) }),
+    ]);
+    const second = users.flatMap((user, i) => [
+      aMessage({ user, view: `${user} b`, q: 1, m: [['err', 3, 950]], ...(i < 20 ? { end: 1 } : {}) }),
+      aMessage({ user, view: `${user} c`, q: 1 }),
+    ]);
+    const counts = (batches: readonly (readonly Message[])[]) => {
+      const { sums, cell } = folded(batches);
+      const byShard = sums('counts');
+      for (const name of ['views', 'errViews', 'starts', 'ends'])
+        expect(byShard.get(name)?.reduce((sum, n) => sum + n, 0)).toBe(cell('treatment').counts[name]);
+      return byShard;
+    };
+    const counted = counts([first, second, first]);
+    expect(counts([second, [...first, ...second]])).toEqual(counted);
+    const shards = users.map(shard);
+    const inShard = (index: number, first = users.length) =>
+      shards.slice(0, first).filter((own) => own === index).length;
+    for (let index = 0; index < 64; index++) {
+      const of = (name: string) => counted.get(name)?.[index];
+      expect(of('views')).toBe(3 * inShard(index));
+      expect(of('errViews')).toBe(inShard(index));
+      expect(of('starts')).toBe(2 * inShard(index));
+      expect(of('ends')).toBe(inShard(index, 20));
     }
   });
 
@@ -391,5 +428,5 @@ describe('fold', () => {
       }),
       { numRuns: 200 },
     );
-  });
+  }, 20_000);
 });

@@ -236,10 +236,10 @@ describe(`${messages} beacons, a fifth of them twice and all shuffled, across tw
     }
   });
 
-  it('count each unit in one shard', () => {
+  it('count each unit and each page view in one shard', () => {
     for (const arm of ['treatment', 'control'] as const) {
       const expected = count(visitors, arm);
-      for (const name of ['issued', 'seen', 'exposed', 'err'] as const) {
+      for (const name of ['issued', 'seen', 'exposed', 'err', 'views', 'errViews', 'starts', 'ends'] as const) {
         const shards = evidence.shardCounts[name]?.[arm] ?? [];
         expect(shards).toHaveLength(64);
         expect(shards.reduce((all, n) => all + n, 0)).toBe(expected[name]);
