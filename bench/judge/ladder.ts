@@ -1,5 +1,4 @@
 import { slots } from '../../src/domain/exposure.ts';
-import { createWorld } from '../../src/lab/world.ts';
 import { createCounter } from './counted.ts';
 import { growthBook } from './growthbook.ts';
 import { mannWhitney } from './mann-whitney.ts';
@@ -35,8 +34,8 @@ export interface LadderRun {
 }
 
 /** One rollout up the ladder, judged by every peer at once: none of them changes what the others see. */
-export function runLadder({ population, oracle: sees }: BenchWorld, seed: number): LadderRun {
-  const world = createWorld(population, seed, startAt);
+export function runLadder({ population, oracle: sees, open }: BenchWorld, seed: number): LadderRun {
+  const world = open(seed);
   const history = historyOf(population.plain);
   const judges = peers.map((peer) => ({ see: peer.begin(history), peaks: [] as Peak[] }));
   const oracle = createOracle(population, sees);

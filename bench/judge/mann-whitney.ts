@@ -31,7 +31,7 @@ export const mannWhitney: Peer = {
  * How many standard deviations of U the pairs at or below the tolerated shift are short of half: above the normal
  * quantile exactly when the interval's lower end is above that shift.
  */
-export function scoreOf(treatment: readonly number[], control: readonly number[]): number {
+function scoreOf(treatment: readonly number[], control: readonly number[]): number {
   const pairs = treatment.length * control.length;
   if (treatment.length < 2 || control.length < 2) return 0;
   const shifts = Float64Array.from({ length: pairs });

@@ -5,7 +5,8 @@ import type { Now } from '../../src/domain/now.ts';
 import type { Rollout } from '../../src/domain/rollout.ts';
 import { createBook } from '../../src/lab/book.ts';
 import { alone, conversionsOf, matureLagOf, type Papers } from '../../src/lab/papers.ts';
-import { createWorld, type Minute } from '../../src/lab/world.ts';
+import type { Population } from '../../src/lab/population.ts';
+import type { Minute } from '../../src/lab/world.ts';
 import { createCounter } from './counted.ts';
 import { createOracle } from './oracle.ts';
 import { type BenchWorld, startAt } from './worlds.ts';
@@ -32,14 +33,14 @@ export interface JudgedRun {
 const minuteMs = 60_000;
 const fullLookEvery = 5;
 
-function nowAt(minute: number): Now {
+export function nowAt(minute: number): Now {
   return { wall: startAt + minute * minuteMs, mono: minute * minuteMs, boot: 'bench' };
 }
 
-/** A rollout in its first stage, begun this minute, with a day of history behind it. */
-function begun({ plan, policy }: Papers, population: BenchWorld['population']): Rollout {
+/** A rollout that enters a stage this minute, with a day of history behind it. */
+export function begun({ plan, policy }: Papers, history: Population['references'], stage = 0): Rollout {
   const references = Object.fromEntries(
-    Object.entries(population.references).map(([metric, bins]) => [metric, { bins, since: startAt }]),
+    Object.entries(history).map(([metric, bins]) => [metric, { bins, since: startAt }]),
   );
   const rollout = newRollout({
     id: 'r_bench00000',
@@ -56,7 +57,7 @@ function begun({ plan, policy }: Papers, population: BenchWorld['population']): 
     ...rollout,
     startedAt: startAt,
     references,
-    state: { ...rollout.state, phase: 'ramping', stage: 0, epoch: 1, version: 2 },
+    state: { ...rollout.state, phase: 'ramping', stage, epoch: 1, version: 2 },
   };
 }
 
@@ -67,18 +68,18 @@ function begun({ plan, policy }: Papers, population: BenchWorld['population']): 
  */
 export function runOurs(
   papers: Papers,
-  { population, oracle: sees }: BenchWorld,
+  { population, oracle: sees, open }: Pick<BenchWorld, 'population' | 'oracle' | 'open'>,
   seed: number,
   limit: number,
 ): JudgedRun {
   const { plan } = papers;
-  const world = createWorld(population, seed, startAt);
-  const book = createBook({ bucketMs: minuteMs, conversions: conversionsOf(papers), watched: world.watched });
+  const world = open(seed);
+  const book = createBook({ bucketMs: minuteMs, conversions: conversionsOf(papers) });
   const matureLagMs = matureLagOf(papers);
   const oracle = createOracle(population, sees);
   const count = { treatment: createCounter(), control: createCounter() };
   const last = plan.spec.stages.length - 1;
-  let rollout = begun(papers, population);
+  let rollout = begun(papers, population.references);
   /** What is served: after a kill, what was. */
   let served = rollout.state;
   let exposed = 0;

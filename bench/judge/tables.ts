@@ -3,7 +3,7 @@ import { falseKills, oracleOf, type Standing, standingsOf, us, type WorldRuns, w
 type Rows = readonly (readonly string[])[];
 
 /** Columns as wide as they need, the first `texts` of them to the left; the first row is the head. */
-export function tableOf(rows: Rows, texts: number): string {
+function tableOf(rows: Rows, texts: number): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0)));
   const lines = rows.map((cells) =>
     widths

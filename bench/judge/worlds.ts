@@ -1,5 +1,6 @@
 import { createPopulation, type Population } from '../../src/lab/population.ts';
 import { type Fault, parseStory } from '../../src/lab/story.ts';
+import { createWorld, type World } from '../../src/lab/world.ts';
 
 /** Monday 2026-11-02 10:00 UTC: the first minute of every run. */
 export const startAt = 1_793_613_600_000;
@@ -12,6 +13,8 @@ export interface BenchWorld {
   /** A harmless change must not be killed, a harmful one must be, a fault of the telemetry must not reach 100 %. */
   readonly kind: 'harmless' | 'harmful' | 'telemetry';
   readonly population: Population;
+  /** Who comes, drawn anew for each seed. */
+  open(seed: number): Pick<World, 'minute'>;
   readonly oracle: OracleSees;
   /** Share of the seeds that it is worth: a hundred units a second cost a hundred times as much. */
   readonly share: number;
@@ -101,6 +104,9 @@ export function worldsOf(only: string): readonly (() => BenchWorld)[] {
     .map((sketch) => () => make(sketch));
 }
 
+/** Visitors of whom nothing changes, at 3 units a second. */
+export const quietPopulation = (): Population => make({ name: 'quiet', kind: 'harmless', rate: 3 }).population;
+
 function make({ name, kind, rate, tail, fault = none, oracle = null, share = 1 }: Sketch): BenchWorld {
   const parsed = parseStory({
     apiVersion: 'tidegate.dev/v1',
@@ -111,5 +117,5 @@ function make({ name, kind, rate, tail, fault = none, oracle = null, share = 1 }
   if (!parsed.ok) throw new Error(`${name}: ${JSON.stringify(parsed.problems)}`);
   const { world, fault: read } = parsed.value.spec;
   const population = createPopulation({ world, fault: read, vitals: new Set(['LCP']), conversions: 1 }, 1);
-  return { name, kind, population, oracle, share };
+  return { name, kind, population, open: (seed) => createWorld(population, seed, startAt), oracle, share };
 }
