@@ -14,8 +14,10 @@ export interface Breach extends Trimmable {
 
 const leastTokens = 30;
 const leastNetworks = 5;
-/** ln e-value that is to remain without the heaviest network: by itself wrong at most once in ten. */
-const remaining = Math.log(10);
+/** Networks are forgotten after a day. */
+const rememberedMs = 24 * 3_600_000;
+/** ln e-value that is to remain without the heaviest network: by itself wrong at most once in fifty. */
+const remaining = Math.log(50);
 
 /**
  * Whether a breach may be one sender's work (rollout.md §7.2). Null when it holds in every way it has to, else the
@@ -24,7 +26,8 @@ const remaining = Math.log(10);
  * - Trimmed: without the three of the treatment's 64 shards that have the most excess, the estimate is still beyond the
  *   limit. One token is one unit, and so in one shard. Control stays whole: to drop its worst shards as well would take
  *   away on both sides of the comparison and undo the trimming.
- * - Without the heaviest network of either arm, evidence against the limit remains: its estimate is then beyond it too.
+ * - Without the heaviest network of either arm, evidence of the last 24 hours against the limit remains; nobody knows
+ *   any more who sent what is older. The estimate is then beyond the limit too.
  *   An office that is heavy in both arms must not be missing from one.
  * - The treatment's beacons come from enough tokens and networks.
  *
@@ -45,7 +48,8 @@ export function concentrationOf(breach: Breach): string | null {
       `beacons with the flag come from ${treatment.tokens} tokens and ${treatment.networks} networks, at least ${leastTokens} and ${leastNetworks} are asked for`,
     );
   if (treatment.heaviest === null && control.heaviest === null) return null;
-  const { logE, pointBreach } = breach.readOn(withoutHeaviest(evidence.strata, treatment, control));
+  const attributed = evidence.strata.filter(({ hour }) => hour > evidence.asOf - rememberedMs);
+  const { logE, pointBreach } = breach.readOn(withoutHeaviest(attributed, treatment, control));
   if (pointBreach || (logE ?? 0) >= remaining) return null;
   return say(
     `without the heaviest network (${percent(treatment.heaviest?.share ?? 0)} of the page views with the flag) evidence of ${Math.max(0, logE ?? 0).toFixed(1)} remains, ${remaining.toFixed(1)} is asked for`,
