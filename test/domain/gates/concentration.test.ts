@@ -68,7 +68,7 @@ describe('a breach that one sender could have made up is not believed', () => {
       const errors = read(evidence, aGate('js_error_rate'));
       expect(errors).toMatchObject({ breaches: true });
       expect(errors.concentrated).toMatch(
-        /without the heaviest network \(20 % of the page views with the flag\) evidence of \d\.\d remains, 2\.3 is asked for$/,
+        /without the heaviest network \(20 % of the page views with the flag\) evidence of \d\.\d remains, 3\.9 is asked for$/,
       );
       const slow = read(evidence, aGate('lcp_p75'));
       expect(slow).toMatchObject({ breaches: true });
