@@ -7,7 +7,7 @@ import { median } from './harness.ts';
 import { type ExperimentVerdicts, judgeExperiment } from './judge/experiments.ts';
 import { runLadder } from './judge/ladder.ts';
 import { runOurs } from './judge/ours.ts';
-import { benchPapers } from './judge/papers.ts';
+import { benchPapers, percents } from './judge/papers.ts';
 import { replayOf } from './judge/replay.ts';
 import { fairLimits, publishedLimits, type WorldRuns } from './judge/results.ts';
 import { verdictTable, worldTable } from './judge/tables.ts';
@@ -34,8 +34,9 @@ export async function report({
     const world = runWorld(make(), runs);
     worlds.push(world);
     const { user, system } = process.cpuUsage(before);
-    console.log(`${worldTable(world, publishedLimits)}\n`);
-    console.error(`${((user + system) / 1e6).toFixed(1)} s; ${causesOf(world)}`);
+    console.log(worldTable(world, publishedLimits));
+    console.log(`${causesOf(world)}; ${stagesOf(world)}\n`);
+    console.error(`${((user + system) / 1e6).toFixed(1)} s`);
   }
   if (worlds.length > 0) reportVerdicts(worlds);
   await reportTraces(process.env.TIDEGATE_TRACES ?? '', only);
@@ -108,4 +109,16 @@ function causesOf({ ours }: WorldRuns): string {
     times.set(what, (times.get(what) ?? 0) + 1);
   }
   return [...times].map(([cause, n]) => `${n} x ${cause}`).join(', ');
+}
+
+/** How fast ours went up: median minute at which each stage was entered, and by how many runs. */
+function stagesOf({ ours }: WorldRuns): string {
+  const times = percents.map((percent, stage) => ({
+    percent,
+    at: ours.flatMap(({ entered }) => entered[stage] ?? []),
+  }));
+  const said = times.slice(1).filter(({ at }) => at.length > 0);
+  return said
+    .map(({ percent, at }) => `${percent} % at minute ${median(at).toFixed(0)} (${at.length} runs)`)
+    .join(', ');
 }

@@ -24,6 +24,8 @@ export interface JudgedRun {
   readonly stopped: boolean;
   /** Gate or guard that ended it, or what it waits for. */
   readonly cause: string;
+  /** Minute at which each stage was entered, by index, as far as it came. */
+  readonly entered: readonly number[];
   /** Minutes until the rollout ended, or was left to a person, and units exposed until then. */
   readonly end: Moment;
   /** When the oracle would have killed, on the same minutes; null where it never did, or has nothing to kill for. */
@@ -86,6 +88,7 @@ export function runOurs(
   let ended: Moment | null = null;
   let foreseen: Moment | null = null;
   let cause = '';
+  const entered = [0];
 
   for (let minute = 1; minute <= limit; minute++) {
     const state = served;
@@ -106,6 +109,7 @@ export function runOurs(
       // What is held by itself goes on by itself: the exposure stays, and the looks go on.
       if (judged.outcome.transition !== null) cause = judged.outcome.cause;
       rollout = judged.rollout;
+      entered[rollout.state.stage] ??= minute;
       if (isOver(rollout, last)) ended = { minute, harmed: exposed };
       if (rollout.state.phase !== 'killed') served = rollout.state;
     }
@@ -120,6 +124,7 @@ export function runOurs(
     reachedFull,
     stopped: !isKilled && !reachedFull,
     cause: isKilled ? cause : `${rollout.state.phase} ${cause}`,
+    entered,
     end,
     oracle: foreseen,
   };

@@ -4,6 +4,8 @@ import { maturityMinutes } from './counted.ts';
 
 const metric = { q: null, rampMargin: null, maturityMinutes: null };
 
+export const percents = [1, 5, 25, 50, 100] as const;
+
 const metrics = [
   { ...metric, name: 'lcp', kind: 'quantile', q: 0.75, per: 'pageview', worse: 'higher', killMargin: 0.05 },
   { ...metric, name: 'err', kind: 'rate', per: 'pageview', worse: 'higher', killMargin: 0.1 },
@@ -16,7 +18,7 @@ const metrics = [
  */
 export function benchPapers(only: string | null = null): Papers {
   const { plan, policy, signals } = documentsOf({
-    stages: { percents: [1, 5, 25, 50, 100], factor: 1 },
+    stages: { percents: [...percents], factor: 1 },
     minDwellMinutes: 10,
     alphaKill: 0.01,
     alphaRamp: 0.05,

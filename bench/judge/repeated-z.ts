@@ -19,14 +19,17 @@ export const repeatedZ: Peer = {
   },
 };
 
-/** Welch's z of treatment - control, observations taken as independent; 0 where nothing can be said. */
+/**
+ * z of treatment - control with the variance of both arms together, as in the textbook's test of two shares: an arm that
+ * has seen no event yet would otherwise seem to have no variance. Observations are taken as independent; 0 where nothing
+ * can be said.
+ */
 export function zOf(treatment: Moments, control: Moments): number {
+  const n = treatment.n + control.n;
   if (treatment.n < 2 || control.n < 2) return 0;
-  const variance = varianceOfMean(treatment) + varianceOfMean(control);
+  const mean = (treatment.sum + control.sum) / n;
+  const variance = (treatment.sumSquares + control.sumSquares - n * mean * mean) / (n - 1);
   if (!(variance > 0)) return 0;
-  return (treatment.sum / treatment.n - control.sum / control.n) / Math.sqrt(variance);
-}
-
-function varianceOfMean({ n, sum, sumSquares }: Moments): number {
-  return (sumSquares - (sum * sum) / n) / (n - 1) / n;
+  const difference = treatment.sum / treatment.n - control.sum / control.n;
+  return difference / Math.sqrt(variance * (1 / treatment.n + 1 / control.n));
 }

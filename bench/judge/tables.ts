@@ -68,7 +68,7 @@ export function verdictTable(worlds: readonly WorldRuns[], limits: readonly numb
       const cells = others.map((other, i) =>
         world.kind === 'telemetry'
           ? stopVerdict(own, other)
-          : verdict([ownFalse, own.minutesToKill], [theirFalse[i] ?? 0, other.minutesToKill]),
+          : verdict({ falseKills: ownFalse, of: own }, { falseKills: theirFalse[i] ?? 0, of: other }),
       );
       return [world.name, ...cells];
     });
@@ -77,11 +77,18 @@ export function verdictTable(worlds: readonly WorldRuns[], limits: readonly numb
   return tableOf([['world', ...names.slice(1)], ...rows, shares], 1);
 }
 
-type Pair = readonly [falseKills: number, minutesToKill: number];
+interface Contestant {
+  readonly falseKills: number;
+  readonly of: Standing;
+}
 
-function verdict([ownFalse, own]: Pair, [theirFalse, theirs]: Pair): string {
-  const isAhead = (ownFalse < theirFalse && own <= theirs) || (ownFalse <= theirFalse && own < theirs);
-  return isAhead ? 'ahead' : `NO: ${minutes(own)} vs ${minutes(theirs)} min`;
+function verdict(own: Contestant, other: Contestant): string {
+  const [ours, theirs] = [own.of.minutesToKill, other.of.minutesToKill];
+  const isAhead =
+    (own.falseKills < other.falseKills && ours <= theirs) || (own.falseKills <= other.falseKills && ours < theirs);
+  if (isAhead) return 'ahead';
+  const units = `${own.of.harmed.toFixed(0)}:${other.of.harmed.toFixed(0)} units`;
+  return `NO ${minutes(ours)}:${minutes(theirs)} min, ${units}`;
 }
 
 /** Broken telemetry need not be killed, but it must not reach everybody. */
