@@ -5,8 +5,14 @@ import { z } from 'zod';
 import { RolloutPlan } from '../src/domain/plan.ts';
 import { GatePolicy } from '../src/domain/policy.ts';
 import { Signal } from '../src/domain/signal.ts';
+import { FaultStory } from '../src/lab/story.ts';
 
-const documents = { 'rollout-plan': RolloutPlan, 'gate-policy': GatePolicy, signal: Signal } as const;
+const documents = {
+  'rollout-plan': RolloutPlan,
+  'gate-policy': GatePolicy,
+  signal: Signal,
+  'fault-story': FaultStory,
+} as const;
 
 /** File name -> text: JSON Schema of what people write. */
 export function schemaFiles(): Map<string, string> {
