@@ -52,7 +52,8 @@ const actionOf: { readonly [verb in Verb]: Action } = {
   submit: 'stay',
   approve: 'stay',
   reject: 'hold',
-  start: 'ramp',
+  // A preflight exposes nobody; a start that does is a ramp, as its exposure tells.
+  start: 'stay',
   hold: 'hold',
   resume: 'stay',
   'step-back': 'step_back',

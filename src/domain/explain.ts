@@ -1,5 +1,6 @@
 import type { Decision, Reading, Wait, Where } from './decision.ts';
 import { formatDuration } from './duration.ts';
+import { causeOf, isPreflight } from './question.ts';
 
 /** A decision before its sentences. They are made from it alone, so that a replay makes the same ones. */
 export type Unexplained = Omit<Decision, 'id' | 'why' | 'counterfactual' | 'next'>;
@@ -18,7 +19,10 @@ export function explain(decision: Unexplained): Explanation {
       what(decision),
       decision.actor === null ? decision.because : `By ${decision.because}`,
       decision.reason === null ? '' : `Reason given by ${decision.actor ?? 'nobody'}: ${decision.reason}`,
-      ...(decisive === null ? [] : [comparison(decisive), since(decisive), where(decisive), howSure(decisive)]),
+      // A check of the telemetry compares nobody: what it found is in its text.
+      ...(decisive === null || isPreflight(decisive)
+        ? []
+        : [comparison(decisive), since(decisive), where(decisive), howSure(decisive)]),
       others(decision, decisive),
       isItUs(decision),
     ]),
@@ -38,9 +42,7 @@ function what({ name, environment, exposure, action, from, to, transition }: Une
 
 /** The reading that the cause names. */
 function decisiveReading({ cause, readings }: Unexplained): Reading | null {
-  const [kind, name] = cause.split(':');
-  const gate = kind === 'health' ? `health.${name}` : name;
-  return readings.find((reading) => reading.gate === gate) ?? null;
+  return readings.find((reading) => causeOf(reading) === cause) ?? null;
 }
 
 /** The reading's own text has both arms and the limit in the signal's unit; this adds what is the same for all. */

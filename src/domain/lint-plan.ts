@@ -99,13 +99,16 @@ function waits(stage: Stage, at: (field: string) => (string | number)[], report:
 
 function durations({ spec }: RolloutPlan, report: Report): void {
   const { maxDuration } = spec.limits;
-  const needed = spec.stages.reduce((sum, stage) => sum + stage.bake, spec.soak.bake);
+  const { mode, duration } = spec.preflight;
+  // The duration counts from the start, and a preflight comes after it.
+  const preflight = mode === 'skip' ? 0 : duration;
+  const needed = spec.stages.reduce((sum, stage) => sum + stage.bake, preflight + spec.soak.bake);
   if (maxDuration !== null && needed > maxDuration)
     report(
       'P09',
       'error',
       ['spec', 'limits', 'maxDuration'],
-      `bakes and soak take ${formatDuration(needed)}, more than the ${formatDuration(maxDuration)} allowed; raise \`maxDuration\``,
+      `${preflight === 0 ? 'bakes and soak' : 'preflight, bakes and soak'} take ${formatDuration(needed)}, more than the ${formatDuration(maxDuration)} allowed; raise \`maxDuration\``,
     );
 }
 

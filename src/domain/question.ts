@@ -33,7 +33,7 @@ export function isHealth(reading: Reading): boolean {
   return reading.gate.startsWith('health.');
 }
 
-function isPreflight(reading: Reading): boolean {
+export function isPreflight(reading: Reading): boolean {
   return reading.gate.startsWith('preflight.');
 }
 

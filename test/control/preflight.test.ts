@@ -57,10 +57,24 @@ describe('a plan with a preflight', () => {
     const [decision] = await world.store.decisions({ limit: 1 });
     expect(decision).toMatchObject({ transition: 'T6', cause: 'preflight:flag_evaluated' });
     expect(decision?.why).toContain('0 units named treatment');
+    expect(decision?.why).not.toContain('with the flag');
+    expect(decision?.counterfactual).toBe('A clear reading of preflight.flag_evaluated would have kept it going.');
     expect(variants()).toEqual(new Set(['off']));
     await world.verbs.act(world.where, 'resume', ana);
     expect(await world.phase()).toBe('scheduled');
     await world.beat(minute);
     expect((await world.rollout()).state).toMatchObject({ phase: 'preflight', epoch: 3 });
+  });
+
+  it('stays at 0 % when a person starts it, and ramps only where there is no preflight to pass', async () => {
+    const started = async (mode: 'checks' | 'skip') => {
+      world = await aRamping({}, aPlanDocument({ start: { trigger: 'manual' }, preflight: { mode } }));
+      expect(await world.phase()).toBe('scheduled');
+      const { decision, rollout } = await world.verbs.act(world.where, 'start', ana);
+      return { action: decision.action, to: decision.exposure.to, phase: rollout.state.phase };
+    };
+    expect(await started('checks')).toEqual({ action: 'stay', to: 0, phase: 'preflight' });
+    await world.close();
+    expect(await started('skip')).toEqual({ action: 'ramp', to: 10, phase: 'ramping' });
   });
 });

@@ -67,6 +67,12 @@ describe('plan rules', () => {
     const plan = aPlan({ soak: { bake: '24h' }, limits: { maxDuration: '1d' } });
     expect(inPlan(plan)).toEqual(['P09 error spec.limits.maxDuration']);
   });
+  it('P09: so does the preflight before them, unless it is skipped', () => {
+    const plan = (mode: 'checks' | 'skip') =>
+      aPlan({ preflight: { mode, duration: '2h' }, soak: { bake: '22h' }, limits: { maxDuration: '1d' } });
+    expect(inPlan(plan('checks'))).toEqual(['P09 error spec.limits.maxDuration']);
+    expect(inPlan(plan('skip'))).toEqual([]);
+  });
   it('P10: exposure grows at most fivefold', () => {
     expect(inPlan(aPlan({ stages: [{ ...early, exposure: 19 }, full] }))).toEqual([
       'P10 warning spec.stages.1.exposure',
