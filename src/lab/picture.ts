@@ -96,7 +96,9 @@ function spread(runs: readonly RunResult[]): readonly RunResult[] {
 }
 
 const bars = 30;
-const steps = [0, 1, 2, 5, 15, 30, 60, 120, 240, 480, 960, 1920, 3840];
+const steps = [0, 1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 360, 480, 720, 960, 1440, 1920, 2880];
+/** Between labels of an axis, px: as wide as the longest and some air. */
+const room = 44;
 
 /** How long the kills took, from the first minute with the fault; bars on a logarithmic scale of minutes. */
 export function minutesPicture(story: string, runs: readonly RunResult[]): string {
@@ -128,7 +130,11 @@ export function minutesPicture(story: string, runs: readonly RunResult[]): strin
           `<path class="median" d="M${x(median).toFixed(1)} ${margin.top - 6}V${bottom}"/>`,
           `<text x="${x(median).toFixed(1)}" y="44" text-anchor="${scale(median) > 0.8 ? 'end' : 'middle'}">median ${median} min</text>`,
         ];
-  const labelled = steps.filter((at) => least <= at && at <= most);
+  const labelled: number[] = [];
+  for (const at of steps) {
+    const before = labelled.at(-1);
+    if (least <= at && at <= most && (before === undefined || x(at) - x(before) >= room)) labelled.push(at);
+  }
   return svg(`${story}: minutes to kill, ${minutes.length} of ${runs.length} runs`, [
     axes(
       {

@@ -92,6 +92,20 @@ describe('the picture of minutes to a kill', () => {
     }
   });
 
+  it('labels its axis so that no two labels touch, however narrow or wide the span is', () => {
+    for (const spans of [
+      [70, 250],
+      [0, 2800],
+    ]) {
+      const picture = minutesPicture('slow', spans.map(killedAfter));
+      const at = [...picture.matchAll(/<text x="([\d.]+)" y="292" text-anchor="middle">\d+</g)].map(([, x]) =>
+        Number(x),
+      );
+      expect(at.length).toBeGreaterThanOrEqual(5);
+      expect(at.every((x, i) => i === 0 || x - (at[i - 1] ?? 0) >= 44)).toBe(true);
+    }
+  });
+
   it('says so when no run was killed', () => {
     expect(minutesPicture('slow', [completed])).toContain('no run was killed');
   });
