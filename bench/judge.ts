@@ -2,22 +2,16 @@
  * Verdicts, not CPU: our judge against named peers and an oracle, on the same simulated worlds.
  * `npm run bench judge -- --seeds 50 --only A/A`
  */
-import { existsSync } from 'node:fs';
 import { median } from './harness.ts';
-import { type ExperimentVerdicts, judgeExperiment } from './judge/experiments.ts';
 import { runLadder } from './judge/ladder.ts';
-import { runOurs } from './judge/ours.ts';
+import { runOurs, twoDays } from './judge/ours.ts';
 import { benchPapers, percents } from './judge/papers.ts';
-import { replayOf } from './judge/replay.ts';
 import { fairLimits, publishedLimits, type WorldRuns } from './judge/results.ts';
 import { verdictTable, worldTable } from './judge/tables.ts';
-import { readTraces } from './judge/traces.ts';
-import { type BenchWorld, quietPopulation, worldsOf } from './judge/worlds.ts';
+import { reportTraces } from './judge/trace-report.ts';
+import { type BenchWorld, worldsOf } from './judge/worlds.ts';
 
 const usualSeeds = 20;
-/** Of each latency series. */
-const replaySeeds = [1, 2];
-const twoDays = 2 * 24 * 60;
 
 export async function report({
   seeds = String(usualSeeds),
@@ -39,7 +33,7 @@ export async function report({
     console.error(`${((user + system) / 1e6).toFixed(1)} s`);
   }
   if (worlds.length > 0) reportVerdicts(worlds);
-  await reportTraces(process.env.TIDEGATE_TRACES ?? '', only);
+  if (only === '' || 'traces'.includes(only)) await reportTraces(process.env.TIDEGATE_TRACES ?? '');
 }
 
 function reportVerdicts(worlds: readonly WorldRuns[]): void {
@@ -47,47 +41,6 @@ function reportVerdicts(worlds: readonly WorldRuns[]): void {
   console.log(verdictTable(worlds, publishedLimits));
   console.log('\nAhead of each peer with its limit moved until it kills no more of the harmless runs than ours?\n');
   console.log(verdictTable(worlds, fairLimits(worlds)));
-}
-
-/** Replays of public telemetry, where there is some (`docs/benchmarks.md`). */
-async function reportTraces(folder: string, only: string): Promise<void> {
-  if (only !== '' && !'traces'.includes(only)) return;
-  if (!existsSync(folder)) {
-    console.log(
-      `\nTraces: skipped, for TIDEGATE_TRACES ${folder === '' ? 'is not set' : `names no folder: ${folder}`}.`,
-    );
-    return;
-  }
-  const traces = await readTraces(folder);
-  const papers = benchPapers();
-  const base = quietPopulation();
-  for (const { name, slower } of [
-    { name: 'without effect (none may be killed)', slower: 0 },
-    { name: '+15 % LCP (all must be killed)', slower: 0.15 },
-  ]) {
-    const runs = traces.latencies.flatMap((latency, i) => {
-      const replay = replayOf(traces, latency, base, slower);
-      return replaySeeds.map((seed) => ({
-        latency: latency.name,
-        ...runOurs(papers, replay, 100 * i + seed, twoDays),
-      }));
-    });
-    const killed = runs.filter((run) => run.killed !== null);
-    const minutes = median(runs.map((run) => run.killed?.minute ?? Number.POSITIVE_INFINITY));
-    console.log(
-      `\nReplays ${name}: ${killed.length} of ${runs.length} killed, median ${minutes} min; ` +
-        `${runs.filter((run) => run.reachedFull).length} reached 100 %`,
-    );
-    for (const run of runs.filter((each) => (each.killed !== null) !== slower > 0))
-      console.log(`  ${run.latency}: ${run.cause} after ${run.end.minute} min`);
-  }
-  const verdicts = traces.experiments.map(judgeExperiment);
-  const count = (said: (each: ExperimentVerdicts) => boolean) => verdicts.filter(said).length;
-  console.log(
-    `\nConversion in ${verdicts.length} arm pairs of real experiments, called worse at some checkpoint: by the judge ` +
-      `${count(({ worse }) => worse)} (killed ${count(({ killed }) => killed)}), by a repeated z-test ` +
-      `${count(({ zEver }) => zEver)} (at the end ${count(({ zAtEnd }) => zAtEnd)})`,
-  );
 }
 
 function runWorld(world: BenchWorld, seeds: number): WorldRuns {

@@ -32,6 +32,7 @@ export interface JudgedRun {
   readonly oracle: Moment | null;
 }
 
+export const twoDays = 2 * 24 * 60;
 const minuteMs = 60_000;
 const fullLookEvery = 5;
 
