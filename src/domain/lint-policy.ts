@@ -6,7 +6,7 @@ import type { Known, Report } from './lint-report.ts';
 import type { Gate, GatePolicy } from './policy.ts';
 import { findSignal, type Signal } from './signal.ts';
 
-/** Rules G01 to G14 of rollout.md §7.3. */
+/** Rules G01 to G14 of rollout.md §7.3, and G15: one conversion, one maturity. */
 export function lintPolicy(policy: GatePolicy, signals: readonly Signal[], known: Known, report: Report): void {
   const { spec } = policy;
   for (const [index, gate] of spec.gates.entries()) {
@@ -17,6 +17,7 @@ export function lintPolicy(policy: GatePolicy, signals: readonly Signal[], known
     duties(gate, policy, known, here);
     stricter(gate, spec.gates, here);
   }
+  maturities(spec.gates, signals, report);
   const { watch, hold, kill } = spec.reliability.minimum;
   if (watch > hold || hold > kill)
     report(
@@ -88,6 +89,28 @@ function evidence(gate: Gate, { spec }: GatePolicy, signals: readonly Signal[], 
       ['signal'],
       `reads ${gate.signal}, stale after ${formatDuration(signal.spec.freshness.staleAfter)}, once every ${formatDuration(spec.tick.interval)}; shorten \`tick.interval\``,
     );
+}
+
+/** Evidence counts the units of a conversion once: signals that wait differently for them would read the same numbers. */
+function maturities(gates: readonly Gate[], signals: readonly Signal[], report: Report): void {
+  const known = new Map<string, Signal>();
+  for (const [index, gate] of gates.entries()) {
+    const signal = findSignal(gate.signal, signals);
+    if (signal === null || signal.spec.source.event !== 'conversion') continue;
+    const { field } = signal.spec.source;
+    const first = known.get(field) ?? signal;
+    known.set(field, first);
+    if (first.spec.maturity === signal.spec.maturity) continue;
+    const waits = [first, signal].map(
+      ({ metadata, spec }) => `${metadata.name}@${metadata.version} after ${formatDuration(spec.maturity)}`,
+    );
+    report(
+      'G15',
+      'error',
+      ['spec', 'gates', index, 'signal'],
+      `gate ${gate.name} disagrees on when the conversion "${field}" has failed to come: ${waits.join(', ')}; give both signals the same \`maturity\``,
+    );
+  }
 }
 
 function tests(gate: Gate, report: Report): void {

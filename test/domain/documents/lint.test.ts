@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type Known, lint, offline } from '../../../src/domain/lint.ts';
 import type { RolloutPlan } from '../../../src/domain/plan.ts';
 import type { GatePolicy } from '../../../src/domain/policy.ts';
+import { parseSignal, type Signal } from '../../../src/domain/signal.ts';
 import { aGate, aPlan, aPolicy } from './a-document.ts';
 
 const known: Known = { ...offline, complete: true };
@@ -11,6 +12,25 @@ function found(documents: (RolloutPlan | GatePolicy)[], extra: Partial<Known> = 
   return lint(documents, { ...known, ...extra }).map(({ id, severity, path }) => `${id} ${severity} ${path}`);
 }
 const inPlan = (plan: RolloutPlan, extra: Partial<Known> = {}) => found([plan, aPolicy()], extra);
+
+function aConversion(name: string, version: number, field: string, maturity: string): Signal {
+  const parsed = parseSignal({
+    apiVersion: 'tidegate.dev/v1',
+    kind: 'Signal',
+    metadata: { name, version, owner: 'shop' },
+    spec: {
+      class: 'core',
+      domain: 'business',
+      source: { type: 'rum', event: 'conversion', field },
+      statistic: { kind: 'proportion' },
+      analysisUnit: 'user',
+      direction: 'higher_is_better',
+      maturity,
+    },
+  });
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems));
+  return parsed.value;
+}
 
 const early = { name: 'early', exposure: 20, bake: '1h', maxDwell: '1d', minSamples: 500 };
 const full = { name: 'full', exposure: 100 };
@@ -242,5 +262,20 @@ describe('policy rules', () => {
       'G14 warning spec.gates.1.inconclusive.action',
     ]);
     expect(inPolicy(gate)).toEqual([]);
+  });
+  it('G15: a conversion has one maturity, and both signals that disagree are named', () => {
+    const policy = aPolicy({
+      gates: [aGate({ signal: 'orders' }), aGate({ name: 'second', tier: 'hold', signal: 'baskets@2' })],
+    });
+    const withBaskets = (field: string, maturity: string) => ({
+      ...known,
+      signals: [aConversion('orders', 1, 'order', '30m'), aConversion('baskets', 2, field, maturity)],
+    });
+    const [clash, ...others] = lint([policy], withBaskets('order', '45m'));
+    expect(others).toEqual([]);
+    expect(clash).toMatchObject({ id: 'G15', severity: 'error', path: 'spec.gates.1.signal' });
+    expect(clash?.message).toContain('orders@1 after 30 min, baskets@2 after 45 min');
+    expect(lint([policy], withBaskets('order', '30m'))).toEqual([]);
+    expect(lint([policy], withBaskets('basket', '45m'))).toEqual([]);
   });
 });
