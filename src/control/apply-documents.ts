@@ -1,4 +1,5 @@
 import type { Inherited } from '../domain/catalogue.ts';
+import { classifyChange } from '../domain/classify.ts';
 import { type DiffLine, diff } from '../domain/diff.ts';
 import type { DocumentProblem } from '../domain/document.ts';
 import { type Known, lint } from '../domain/lint.ts';
@@ -29,6 +30,8 @@ export interface Documents {
   /** Versions are immutable: the same version with other content is refused. */
   applyPolicy(document: unknown, dryRun: boolean, by: By, wall: number): Promise<Applied>;
   applySignal(document: unknown, dryRun: boolean, by: By, wall: number): Promise<Applied>;
+  /** What applying this policy asks for, against the newest stored version of its name. */
+  permissionFor(policy: unknown): Promise<'policy.tighten' | 'policy.loosen'>;
 }
 
 export const invalid = (what: string, problems: readonly DocumentProblem[]) =>
@@ -136,6 +139,18 @@ export function createDocuments(deps: DocumentDeps): Documents {
   }
 
   return {
+    async permissionFor(document) {
+      const materialised = await deps.library.materialise(document);
+      if (!materialised.ok) return 'policy.loosen';
+      const { policy } = materialised.value;
+      const newest = await deps.store.document('policy', policy.metadata.name);
+      if (newest === null) return 'policy.loosen';
+      // One that an older release stored and this one cannot read is no measure of what is tighter.
+      const before = await deps.library.policy(`${newest.name}@${newest.version}`).catch(() => null);
+      const changes = before === null ? [] : classifyChange(before, policy);
+      const isTighter = changes.length > 0 && changes.every(({ slant }) => slant === 'tighten');
+      return isTighter ? 'policy.tighten' : 'policy.loosen';
+    },
     async applyPolicy(document, dryRun, by, wall) {
       const materialised = await deps.library.materialise(document);
       if (!materialised.ok) throw invalid('the policy', materialised.problems);

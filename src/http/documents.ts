@@ -6,7 +6,7 @@ import type { AdminDeps } from './admin.ts';
 import { covers, type Principal } from './auth.ts';
 import { byOf, Document, DryRun, Environment, Name } from './by.ts';
 import { Forbidden } from './problems.ts';
-import { type Route, route } from './route.ts';
+import { type Route, refuseUnless, route } from './route.ts';
 import { viewsOf } from './view.ts';
 import type { ApplyResult } from './views.ts';
 
@@ -78,12 +78,14 @@ export function documentRoutes(deps: AdminDeps): readonly Route[] {
       method: 'put',
       path: `/${plural[kind]}/{name}`,
       summary: `store a version of a ${kind}`,
+      // Nobody may tighten who may not loosen: whether this one is a tightening is asked once it has been read.
       needs: kind === 'policy' ? 'policy.loosen' : 'plan.apply',
       params: z.object({ name: Name }),
       query: z.strictObject({ dryRun: DryRun, environment: Environment.removeDefault().optional() }),
       body: Document,
       handle: async (call): Promise<ApplyResult> => {
         checkName(call.params.name, call.body);
+        if (kind === 'policy') refuseUnless(call.principal, await deps.documents.permissionFor(call.body));
         const apply = kind === 'policy' ? deps.documents.applyPolicy : deps.documents.applySignal;
         const applied = await apply(call.body, call.query.dryRun, byOf(call), deps.now());
         return { ...applied, dryRun: call.query.dryRun, rollouts: [] };

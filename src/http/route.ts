@@ -166,13 +166,16 @@ export function mount(routes: readonly Route[], deps: RouteDeps): Router {
 async function answer(one: Route, req: Request, res: Response, deps: RouteDeps): Promise<void> {
   const principal = deps.auth.authenticate(req);
   if (principal === null) throw new Unauthenticated('send a valid token: Authorization: Bearer tg_...');
-  if (allowed(principal.role, one.needs, one.verb) === 'no') {
-    throw new Forbidden(`${one.needs} is not among the permissions of the role ${principal.role}`);
-  }
+  refuseUnless(principal, one.needs, one.verb);
   const { reply, replayed } = await one.handle(req, principal);
   if (replayed) res.setHeader('Idempotency-Replayed', 'true');
   res.setHeader('Cache-Control', 'no-store');
   res.status(one.status).json(reply);
+}
+
+export function refuseUnless({ role }: Principal, permission: Permission, verb?: Verb): void {
+  if (allowed(role, permission, verb) === 'no')
+    throw new Forbidden(`${permission} is not among the permissions of the role ${role}`);
 }
 
 const maxDepth = 64;

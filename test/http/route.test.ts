@@ -74,7 +74,7 @@ describe('who may', () => {
       }
     }
     expect(wrong).toEqual([]);
-  });
+  }, 20_000);
 
   it('covers every route of the API', () => {
     const verbs = [
@@ -100,6 +100,27 @@ describe('who may', () => {
     const { status, body } = await api.as(viewer).send('post', '/rollouts/checkout/kill', {});
     expect(status).toBe(403);
     expect(body).toMatchObject({ code: 'forbidden', detail: expect.stringContaining('rollout.lower') });
+  });
+
+  it('a policy that only tightens asks for policy.tighten, and any other for policy.loosen', async () => {
+    const as = async (role: 'ci' | 'approver') => api.as(await api.token(role));
+    const [ci, approver] = [await as('ci'), await as('approver')];
+    const { gates } = aPolicyDocument().spec;
+    const margin = (percent: number, version: number, more: object = {}) => {
+      const tests = [{ type: 'relative' as const, margin: `${percent}%`, confidence: 'lower_bound' as const }];
+      return aPolicyDocument({ gates: gates.map((gate) => ({ ...gate, tests })), ...more }, version);
+    };
+    const put = (client: typeof ci, policy: object) => client.send('put', '/policies/web', policy);
+    const refused = await put(ci, margin(50, 2));
+    expect(refused.status).toBe(403);
+    expect(refused.body.detail).toContain('policy.tighten is not among the permissions of the role ci');
+    expect((await put(ci, margin(150, 2))).status).toBe(200);
+    expect((await put(approver, margin(50, 3))).status).toBe(200);
+    // One field tighter and another looser, nothing at all, and a policy that nobody has seen yet.
+    expect((await put(ci, margin(40, 4, { tick: { interval: '2m' } }))).status).toBe(200);
+    expect((await put(ci, margin(40, 5, { tick: { interval: '2m' } }))).status).toBe(200);
+    const fresh = { ...margin(10, 1), metadata: { ...margin(10, 1).metadata, name: 'strict' } };
+    expect((await ci.send('put', '/policies/strict', fresh)).status).toBe(200);
   });
 
   it('a CI token kills and holds, and lowers in no other way', async () => {
