@@ -18,6 +18,8 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.pg.test.ts', 'test/**/*.browser.test.ts'],
+          // Nothing here waits; but laws are tried on hundreds of worlds, and machines are shared.
+          testTimeout: 60_000,
         },
       },
       {
