@@ -20,6 +20,7 @@ export default defineConfig({
           exclude: ['test/**/*.pg.test.ts', 'test/**/*.browser.test.ts'],
           // Nothing here waits; but laws are tried on hundreds of worlds, and machines are shared.
           testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
       {
