@@ -11,6 +11,8 @@ export interface BinValues {
   readonly lnSteps: Float64Array;
   readonly bad1: Uint8Array;
   readonly bad2: Uint8Array;
+  /** The same by row: value, lnSteps, bad1, bad2. */
+  readonly rows: Float64Array;
 }
 
 /** As in `ingest/cell.ts`. */
@@ -26,11 +28,18 @@ export const binValues: readonly BinValues[] = vitals.map((vital) => {
   const { winsor, bad1, bad2 } = metrics[vital];
   const bins = Array.from({ length: lastBin + 1 }, (_, bin) => valueOfBin(bin));
   const value = Float64Array.from(bins, (at) => Math.min(at, winsor));
-  return {
-    vital,
+  const columns = {
     value,
     lnSteps: value.map((at) => Math.round(Math.log(Math.max(1, at)) / lnStep)),
     bad1: Uint8Array.from(bins, (at) => (at > bad1 ? 1 : 0)),
     bad2: Uint8Array.from(bins, (at) => (at > bad2 ? 1 : 0)),
+  };
+  return {
+    vital,
+    ...columns,
+    rows: Float64Array.from({ length: 4 * bins.length }, (_, i) => {
+      const { value, lnSteps, bad1, bad2 } = columns;
+      return [value, lnSteps, bad1, bad2][i % 4]?.[i >> 2] ?? 0;
+    }),
   };
 });

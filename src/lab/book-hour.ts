@@ -47,6 +47,9 @@ export interface HourMetric {
   bad1: number;
   bad2: number;
   readonly bins: Int32Array;
+  /** Range of the bins that are not empty. */
+  lowest: number;
+  highest: number;
   /** Pairs of the newest histogram, kept so that a bin that did not move costs nothing. */
   readonly pairs: (readonly [bin: number, count: number] | undefined)[];
   observations: Observations | null;
@@ -79,15 +82,14 @@ export interface Hour {
   readonly epoch: number;
   readonly stage: number;
   readonly hour: number;
+  /** Of the hours of a book, in the order in which they began. */
+  readonly index: number;
   readonly treatment: HourArm;
   readonly control: HourArm;
   stratum: Stratum | null;
 }
 
-export function newHour(
-  of: { readonly epoch: number; readonly stage: number; readonly hour: number },
-  counters: Counters,
-): Hour {
+export function newHour(of: Pick<Hour, 'epoch' | 'stage' | 'hour' | 'index'>, counters: Counters): Hour {
   return { ...of, treatment: newArm(counters), control: newArm(counters), stratum: null };
 }
 
@@ -118,7 +120,9 @@ export function metricOf(arm: HourArm, index: number): HourMetric {
     bad1: 0,
     bad2: 0,
     bins: new Int32Array(lastBin + 1),
-    pairs: [],
+    lowest: lastBin,
+    highest: 0,
+    pairs: new Array(lastBin + 1),
     observations: null,
   };
   arm.metrics[index] = fresh;
@@ -139,15 +143,35 @@ function youngOf(arm: HourArm, start: number): Young {
   return fresh;
 }
 
-/** Books a unit that was issued, or one of those that was heard of, in the bucket of its issue. */
-export function awaitSilence(arm: HourArm, start: number, name: 'issued' | 'seen', by: 1 | -1): void {
+/** Books a unit that was issued, in the bucket of its issue. */
+export function awaitBeacon(arm: HourArm, start: number): void {
   const young = youngOf(arm, start);
-  (young.silent ? young : arm.mature)[name] += by;
+  if (young.silent) young.issued += 1;
+  else arm.mature.issued += 1;
+}
+
+/** Books a unit that was heard of, in the bucket of its issue. */
+export function endSilence(arm: HourArm, start: number): void {
+  const young = youngOf(arm, start);
+  if (young.silent) young.seen += 1;
+  else arm.mature.seen += 1;
+}
+
+/** Books a unit that was issued, heard of and exposed in one bucket. */
+export function awaitUnit(arm: HourArm, start: number): void {
+  const young = youngOf(arm, start);
+  const of = young.silent ? young : arm.mature;
+  of.issued += 1;
+  of.seen += 1;
+  addTrial(arm, young);
 }
 
 /** Books a unit in the bucket of its first exposure; it is a trial once it is old enough. */
 export function awaitTrial(arm: HourArm, start: number): void {
-  const young = youngOf(arm, start);
+  addTrial(arm, youngOf(arm, start));
+}
+
+function addTrial(arm: HourArm, young: Young): void {
   young.exposed += 1;
   for (let i = 0; i < arm.trials.length; i++) {
     const trials = arm.trials[i];
@@ -166,6 +190,7 @@ export function awaitConversion(arm: HourArm, start: number, conversion: number)
 /** Counts the buckets that are old enough by now. Answers whether that changed anything. */
 export function ripen(arm: HourArm, bucketMs: number, matureBefore: number, ripeBefore: readonly number[]): boolean {
   let changed = false;
+  if (arm.young.size === 0) return changed;
   for (const [start, young] of arm.young) {
     if (young.silent && start + bucketMs <= matureBefore) {
       young.silent = false;
@@ -235,9 +260,16 @@ function observationsOf(sums: HourMetric): Observations {
   return sums.observations;
 }
 
-function sparse({ bins, pairs }: HourMetric): Histogram {
+/** Books one page view. */
+export function addBin(to: HourMetric, bin: number): void {
+  to.bins[bin] = (to.bins[bin] ?? 0) + 1;
+  if (bin < to.lowest) to.lowest = bin;
+  if (bin > to.highest) to.highest = bin;
+}
+
+function sparse({ bins, pairs, lowest, highest }: HourMetric): Histogram {
   const histogram: (readonly [number, number])[] = [];
-  for (let bin = 0; bin < bins.length; bin++) {
+  for (let bin = lowest; bin <= highest; bin++) {
     const n = bins[bin];
     if (!n) continue;
     const known = pairs[bin];

@@ -1,26 +1,31 @@
-import type { Concentration, Evidence, EvidenceArm, Shards, UnitSums } from '../domain/evidence.ts';
+import type { Concentration, Evidence, EvidenceArm, Shards } from '../domain/evidence.ts';
 import { lastBin } from '../domain/histogram.ts';
 import { isMetric, metrics, stored } from '../domain/metrics.ts';
 import type { Rollout } from '../domain/rollout.ts';
 import { type Vital, vitals } from '../domain/signal.ts';
 import { binValues, lnStep } from './bin-values.ts';
 import {
+  addBin,
+  awaitBeacon,
   awaitConversion,
-  awaitSilence,
   awaitTrial,
+  awaitUnit,
   cellOf,
   count,
   countersOf,
+  endSilence,
   evidenceArms,
   type Hour,
   type HourArm,
+  type HourMetric,
   metricOf,
   newArm,
   newHour,
   ripen,
   stratumOf,
 } from './book-hour.ts';
-import { createUnitLedger, noTotals, shardCount, type UnitLedger, type UnitTotals } from './unit-ledger.ts';
+import { type Roster, rosterOf, rowHead, type UnitOutcome, viewCap } from './roster.ts';
+import { bump, createUnitLedger, noTotals, shardCount, type UnitLedger, type UnitTotals } from './unit-ledger.ts';
 
 /** To whom something is booked. */
 export interface To {
@@ -37,25 +42,17 @@ export interface ViewReport {
   readonly ended: boolean;
 }
 
-/** Page views of one unit with one metric, as bins; at most 20 of them count. */
-export interface UnitMetric {
-  /** Index into `vitals`. */
-  readonly metric: number;
-  readonly bins: readonly number[];
-  /** Follows the `shift` of its visit. */
-  readonly sways: boolean;
-}
-
-/** All that one simulated unit does after it was exposed. */
-export interface UnitOutcome {
-  /** Issued, and never heard of. */
-  readonly silent: boolean;
-  readonly views: number;
-  readonly errViews: number;
-  readonly ends: number;
-  readonly metrics: readonly UnitMetric[];
-  /** Index into the book's conversions, and how long after the exposure, ms. */
-  readonly conversions: readonly { readonly conversion: number; readonly lagMs: number }[];
+/** Visits of one arm in columns: who of a roster came, and when. Only the first `n` of each column count. */
+export interface Crowd {
+  readonly n: number;
+  /** Index into the roster. */
+  readonly who: readonly number[];
+  /** Ms since `from`. */
+  readonly after: readonly number[];
+  /** Bins by which metrics that sway are moved. */
+  readonly shift: readonly number[];
+  /** Where the beacons come from; read only where somebody watches. */
+  readonly network: readonly number[];
 }
 
 /** What the reader knows of the rollout. */
@@ -79,6 +76,8 @@ export interface Book {
    * sway, `network` is where its beacons come from.
    */
   visit(to: To, at: number, outcome: UnitOutcome, shift: number, network?: number): void;
+  /** The same for everybody in a crowd. */
+  visitAll(to: To, from: number, roster: Roster, crowd: Crowd): void;
   /** Evidence so far. `asOf` never goes back. What did not change since the last call is the same object. */
   evidence(asOf: number, about: About): Evidence;
 }
@@ -99,14 +98,12 @@ interface Unit {
   exposedAt: number | null;
   erred: boolean;
   readonly converted: Set<number>;
-  readonly totals: (UnitTotals | null)[];
+  readonly totals: UnitTotals[];
 }
 
 const hourMs = 3_600_000;
 const ingestMs = 15 * 60_000;
 const dayMs = 24 * hourMs;
-/** Page views of one unit, epoch and metric that enter statistics, as in `ingest/unit.ts`. */
-export const viewCap = 20;
 /** More tokens or networks than this make no difference to anybody. */
 const distinctCap = 500;
 
@@ -120,24 +117,26 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
   const maturity = [...conversions.values()];
   const counters = countersOf(names);
   const c = counters.at;
+  const counterCount = counters.names.length;
   const hours: Hour[] = [];
-  const ledgers: { readonly [arm in EvidenceArm]: (UnitLedger | null)[] } = { treatment: [], control: [] };
-  /** By index of the counter. */
-  const shardCounts: (PerArm<Float64Array> | undefined)[] = [];
+  /** In the order in which they began, for what has to find one again. */
+  const begun: Hour[] = [];
+  const ledger = createUnitLedger(2 * vitals.length);
+  /** By counter, arm and shard. */
+  const shardCounts = new Float64Array(counters.names.length * 2 * shardCount);
   const units = new Map<string, Map<number | string, Unit>>();
   const since: number[] = vitals.map(() => Number.NEGATIVE_INFINITY);
-  const due = new Map<number, { hour: Hour; arm: EvidenceArm; conversion: number; shard: number }[]>();
+  /** By bucket: conversions to come, each as one number (`awaitDue`). */
+  const due = new Map<number, number[]>();
   const messages: { readonly start: number; n: number }[] = [];
   const networks: { readonly [arm in EvidenceArm]: Map<number, Network | null> } = {
     treatment: new Map(),
     control: new Map(),
   };
   const tokens = { treatment: 0, control: 0 };
-  const newest: { epoch: number } & { [arm in EvidenceArm]: number | null } = {
-    epoch: -1,
-    treatment: null,
-    control: null,
-  };
+  /** Minus infinity before anything is heard. */
+  const newest = { epoch: -1, treatment: Number.NEGATIVE_INFINITY, control: Number.NEGATIVE_INFINITY };
+  const everIssued = { crossed: 0, issued: 0 };
   let visits = 0;
   let firstAt = Number.POSITIVE_INFINITY;
   let last: Hour | null = null;
@@ -150,39 +149,33 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
     if (last !== null && last.hour === hour && last.epoch === epoch) return last;
     last = hours.find((known) => known.hour === hour && known.epoch === epoch) ?? null;
     if (last !== null) return last;
-    last = newHour({ epoch, stage, hour }, counters);
+    last = newHour({ epoch, stage, hour, index: begun.length }, counters);
+    begun.push(last);
     const after = hours.findIndex((known) => known.hour > hour || (known.hour === hour && known.epoch > epoch));
     hours.splice(after < 0 ? hours.length : after, 0, last);
     return last;
   }
 
-  function add(hour: Hour, arm: EvidenceArm, name: number, shard: number | null, by = 1): void {
-    count(hour[arm], name, by);
-    if (shard === null) return;
-    const known = shardCounts[name] ?? {
-      treatment: new Float64Array(shardCount),
-      control: new Float64Array(shardCount),
-    };
-    shardCounts[name] = known;
-    const sums = known[arm];
-    sums[shard] = (sums[shard] ?? 0) + 1;
+  /** Counts something of a unit, or of its page views, in the unit's shard. */
+  function tally(to: HourArm, side: number, name: number, shard: number, by: number): void {
+    count(to, name, by);
+    bump(shardCounts, (side * shardCount + shard) * counterCount + name, by);
   }
 
-  function ledgerOf(arm: EvidenceArm, metric: number): UnitLedger {
-    const known = ledgers[arm][metric];
-    if (known != null) return known;
-    const fresh = createUnitLedger();
-    ledgers[arm][metric] = fresh;
-    return fresh;
+  function add(hour: Hour, arm: EvidenceArm, name: number, shard: number): void {
+    tally(hour[arm], sideOf(arm), name, shard, 1);
   }
 
   function heard({ epoch, arm }: To, at: number, n: number): void {
     if (epoch > newest.epoch) {
       newest.epoch = epoch;
-      newest.treatment = null;
-      newest.control = null;
+      newest.treatment = Number.NEGATIVE_INFINITY;
+      newest.control = Number.NEGATIVE_INFINITY;
     }
-    if (epoch === newest.epoch) newest[arm] = Math.max(at, newest[arm] ?? at);
+    if (epoch === newest.epoch) {
+      if (arm === 'treatment') newest.treatment = Math.max(at, newest.treatment);
+      else newest.control = Math.max(at, newest.control);
+    }
     const start = bucketOf(at);
     const open = messages.at(-1);
     if (open?.start === start) open.n += n;
@@ -191,17 +184,18 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
 
   function issued(to: To, shard: number, at: number): void {
     firstAt = Math.min(firstAt, at);
+    everIssued.issued += 1;
     const bucket = bucketOf(at);
     const hour = hourOf(to, bucket);
     add(hour, to.arm, c.issued, shard);
-    awaitSilence(hour[to.arm], bucket, 'issued', 1);
+    awaitBeacon(hour[to.arm], bucket);
   }
 
   function seen(to: To, shard: number, issuedAt: number): void {
     const bucket = bucketOf(issuedAt);
     const hour = hourOf(to, bucket);
     add(hour, to.arm, c.seen, shard);
-    awaitSilence(hour[to.arm], bucket, 'seen', 1);
+    endSilence(hour[to.arm], bucket);
   }
 
   function membersOf({ epoch, arm }: { readonly epoch: number; readonly arm: EvidenceArm }) {
@@ -223,14 +217,15 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
       exposedAt: null,
       erred: false,
       converted: new Set(),
-      totals: vitals.map(() => null),
+      totals: vitals.map(noTotals),
     };
     members.set(unit, fresh);
     issued(to, shard, at);
     const other = membersOf({ epoch: to.epoch, arm: to.arm === 'treatment' ? 'control' : 'treatment' }).get(unit);
     if (other !== undefined) {
       const treatedAt = to.arm === 'treatment' ? at : other.issuedAt;
-      add(hourOf({ ...to, arm: 'treatment' }, bucketOf(treatedAt)), 'treatment', c.crossed, null);
+      everIssued.crossed += 1;
+      count(hourOf(to, bucketOf(treatedAt)).treatment, c.crossed, 1);
     }
     return fresh;
   }
@@ -241,9 +236,9 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
     if (vital === undefined || at < (since[metric] ?? 0)) return;
     const { scale, winsor, bad1, bad2 } = metrics[vital];
     const kept = stored(vital, value / scale);
-    const before = unit.totals[metric] ?? null;
-    if (kept === null || (before?.n ?? 0) >= viewCap) return;
-    const more: UnitTotals = {
+    const before = unit.totals[metric] ?? noTotals();
+    if (kept === null || before.n >= viewCap) return;
+    const seenNow: UnitTotals = {
       n: 1,
       sum: kept.winsorised,
       sumSq: kept.winsorised * kept.winsorised,
@@ -251,15 +246,16 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
       bad2: kept.value > bad2 ? 1 : 0,
       bins: kept.bin,
     };
-    const sums = metricOf(hourOf(to, bucketOf(at))[to.arm], metric);
-    sums.bins[kept.bin] = (sums.bins[kept.bin] ?? 0) + 1;
-    addTotals(sums, more, Math.round(Math.log(Math.max(1, Math.min(kept.value, winsor))) / lnStep));
-    hourOf(to, bucketOf(at))[to.arm].cell = null;
+    const arm = hourOf(to, bucketOf(at))[to.arm];
+    const sums = metricOf(arm, metric);
+    addBin(sums, kept.bin);
+    addTotals(sums, seenNow, Math.round(Math.log(Math.max(1, Math.min(kept.value, winsor))) / lnStep));
+    arm.cell = null;
     const exposedAt = unit.exposedAt ?? at;
-    if (before === null && exposedAt >= (since[metric] ?? 0))
-      add(hourOf(to, bucketOf(exposedAt)), to.arm, counters.units[metric] ?? 0, null);
-    ledgerOf(to.arm, metric).add(unit.shard, before, more);
-    unit.totals[metric] = sumOf(before, more);
+    if (before.n === 0 && exposedAt >= (since[metric] ?? 0))
+      count(hourOf(to, bucketOf(exposedAt))[to.arm], counters.units[metric] ?? 0, 1);
+    ledger.add(slotOf(metric, to.arm), unit.shard, before, seenNow);
+    unit.totals[metric] = sumOf(before, seenNow);
   }
 
   function bookView(to: To, unit: Unit, at: number, report: ViewReport): void {
@@ -274,10 +270,10 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
       tokens[to.arm] += 1;
     }
     const now = hourOf(to, bucketOf(at));
-    add(now, to.arm, c.views, null);
-    add(now, to.arm, c.starts, null);
-    if (report.ended) add(now, to.arm, c.ends, null);
-    if (report.error) add(now, to.arm, c.errViews, null);
+    add(now, to.arm, c.views, unit.shard);
+    add(now, to.arm, c.starts, unit.shard);
+    if (report.ended) add(now, to.arm, c.ends, unit.shard);
+    if (report.error) add(now, to.arm, c.errViews, unit.shard);
     const exposed = hourOf(to, bucketOf(unit.exposedAt));
     if (report.error && !unit.erred) {
       unit.erred = true;
@@ -298,69 +294,122 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
   const more = noTotals();
 
   /** Adds the page views of a whole unit to an hour, and answers what they add up to in `more`. */
-  function addBins(to: HourArm, { metric, bins, sways }: UnitMetric, shift: number): void {
-    const sums = metricOf(to, metric);
-    const table = binValues[metric];
+  function addBins(sums: HourMetric, metric: number, { rows }: Roster, from: number, to: number, shift: number): void {
+    const table = binValues[metric]?.rows;
     if (table === undefined) return;
-    more.n = Math.min(bins.length, viewCap);
-    more.sum = 0;
-    more.sumSq = 0;
-    more.bad1 = 0;
-    more.bad2 = 0;
-    more.bins = 0;
-    let lnSteps = 0;
-    for (let i = 0; i < more.n; i++) {
-      const bin = Math.min(lastBin, Math.max(0, (bins[i] ?? 0) + (sways ? shift : 0)));
-      const value = table.value[bin] ?? 0;
-      sums.bins[bin] = (sums.bins[bin] ?? 0) + 1;
-      more.sum += value;
-      more.sumSq += value * value;
-      more.bad1 += table.bad1[bin] ?? 0;
-      more.bad2 += table.bad2[bin] ?? 0;
-      more.bins += bin;
-      lnSteps += table.lnSteps[bin] ?? 0;
+    let sum = 0;
+    let sumSq = 0;
+    let over1 = 0;
+    let over2 = 0;
+    let binSum = 0;
+    let steps = 0;
+    for (let i = from; i < to; i++) {
+      const bin = Math.min(lastBin, Math.max(0, (rows[i] ?? 0) + shift));
+      const row = 4 * bin;
+      const value = table[row] ?? 0;
+      addBin(sums, bin);
+      sum += value;
+      sumSq += value * value;
+      steps += table[row + 1] ?? 0;
+      over1 += table[row + 2] ?? 0;
+      over2 += table[row + 3] ?? 0;
+      binSum += bin;
     }
-    addTotals(sums, more, lnSteps);
+    more.n = to - from;
+    more.sum = sum;
+    more.sumSq = sumSq;
+    more.bad1 = over1;
+    more.bad2 = over2;
+    more.bins = binSum;
+    addTotals(sums, more, steps);
   }
 
-  function bookVisit(to: To, at: number, outcome: UnitOutcome, shift: number, network: number | null): void {
+  /** Written for speed: `visitAll` spends its time here. */
+  function bookVisit(to: To, at: number, roster: Roster, unit: number, shift: number, network: number | null): void {
     const bucket = bucketOf(at);
-    const shard = visits++ % shardCount;
-    issued(to, shard, at);
-    if (outcome.silent) return;
-    seen(to, shard, at);
-    heard(to, at, outcome.views);
     const hour = hourOf(to, bucket);
-    const arm = hour[to.arm];
-    add(hour, to.arm, c.views, shard, outcome.views);
-    add(hour, to.arm, c.errViews, shard, outcome.errViews);
-    bookMessages(arm, outcome);
-    add(hour, to.arm, c.exposed, shard);
-    if (outcome.errViews > 0) add(hour, to.arm, c.err, shard);
-    awaitTrial(arm, bucket);
-    tokens[to.arm] += 1;
-    for (const seenMetric of outcome.metrics) {
-      if (at < (since[seenMetric.metric] ?? 0)) continue;
-      count(arm, counters.units[seenMetric.metric] ?? 0, 1);
-      addBins(arm, seenMetric, shift);
-      ledgerOf(to.arm, seenMetric.metric).add(shard, null, more);
+    const side = sideOf(to.arm);
+    const arm = side === 0 ? hour.treatment : hour.control;
+    const shard = visits++ % shardCount;
+    if (at < firstAt) firstAt = at;
+    everIssued.issued += 1;
+    arm.cell = null;
+    const { counts } = arm;
+    const own = (side * shardCount + shard) * counterCount;
+    bump(counts, c.issued, 1);
+    bump(shardCounts, own + c.issued, 1);
+    const { rows } = roster;
+    const row = roster.rowAt[unit] ?? 0;
+    if (rows[row] === 1) {
+      awaitBeacon(arm, bucket);
+      return;
     }
-    for (const { conversion, lagMs } of outcome.conversions) {
-      if (lagMs <= (maturity[conversion] ?? 0)) awaitConversion(arm, bucket, conversion);
-      const then = bucketOf(at + lagMs);
-      const waiting = due.get(then) ?? [];
-      waiting.push({ hour, arm: to.arm, conversion, shard });
-      due.set(then, waiting);
+    const views = rows[row + 1] ?? 0;
+    const errViews = rows[row + 2] ?? 0;
+    const ends = rows[row + 3] ?? 0;
+    awaitUnit(arm, bucket);
+    heard(to, at, views);
+    if (side === 0) tokens.treatment += 1;
+    else tokens.control += 1;
+    bump(counts, c.seen, 1);
+    bump(counts, c.exposed, 1);
+    bump(counts, c.views, views);
+    bump(counts, c.starts, views);
+    bump(counts, c.ends, ends);
+    bump(shardCounts, own + c.seen, 1);
+    bump(shardCounts, own + c.exposed, 1);
+    bump(shardCounts, own + c.views, views);
+    bump(shardCounts, own + c.starts, views);
+    bump(shardCounts, own + c.ends, ends);
+    if (errViews > 0) {
+      bump(counts, c.errViews, errViews);
+      bump(counts, c.err, 1);
+      bump(shardCounts, own + c.errViews, errViews);
+      bump(shardCounts, own + c.err, 1);
     }
-    if (network !== null && watched !== null) bookNetwork(to, hour, outcome, shift, network);
+    let i = row + rowHead;
+    for (let left = rows[row + 5] ?? 0; left > 0; left--) {
+      const metric = (rows[i] ?? 0) >> 1;
+      const from = i + 2;
+      const until = from + (rows[i + 1] ?? 0);
+      if (at >= (since[metric] ?? 0)) {
+        bump(counts, counters.units[metric] ?? 0, 1);
+        addBins(metricOf(arm, metric), metric, roster, from, until, (rows[i] ?? 0) & 1 ? shift : 0);
+        ledger.add(2 * metric + side, shard, nothing, more);
+      }
+      i = until;
+    }
+    for (let left = rows[row + 4] ?? 0, from = roster.conversionAt[unit] ?? 0; left > 0; left--, from++)
+      awaitDue(hour, side, bucket, at, roster.conversion[from] ?? 0, roster.lagMs[from] ?? 0, shard);
+    if (network !== null && watched !== null) bookNetwork(to, hour, roster, unit, shift, network);
   }
 
-  function bookMessages(arm: HourArm, { views, ends }: UnitOutcome): void {
-    count(arm, c.starts, views);
-    count(arm, c.ends, ends);
+  /** A conversion that is to come, as one number: `bookDue` takes it apart. */
+  function awaitDue(
+    hour: Hour,
+    side: number,
+    bucket: number,
+    at: number,
+    conversion: number,
+    lagMs: number,
+    shard: number,
+  ): void {
+    if (lagMs <= (maturity[conversion] ?? 0))
+      awaitConversion(side === 0 ? hour.treatment : hour.control, bucket, conversion);
+    const then = bucketOf(at + lagMs);
+    const waiting = due.get(then) ?? [];
+    waiting.push(((hour.index * 2 + side) * names.length + conversion) * shardCount + shard);
+    due.set(then, waiting);
   }
 
-  function bookNetwork({ arm }: To, { epoch, hour }: Hour, outcome: UnitOutcome, shift: number, network: number): void {
+  function bookNetwork(
+    { arm }: To,
+    { epoch, hour }: Hour,
+    roster: Roster,
+    unit: number,
+    shift: number,
+    network: number,
+  ): void {
     const known = networks[arm].get(network);
     if (watched?.has(network) !== true) {
       if (known === undefined && networks[arm].size < distinctCap) networks[arm].set(network, null);
@@ -371,15 +420,24 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
     const key = `${hour}|${epoch}`;
     const part = of.parts.get(key) ?? { epoch, hour, arm: newArm(counters) };
     of.parts.set(key, part);
+    const { rows } = roster;
+    const row = roster.rowAt[unit] ?? 0;
+    const [views = 0, errViews = 0, ends = 0, conversions = 0, metrics = 0] = rows.subarray(row + 1, row + rowHead);
     for (const name of [c.issued, c.seen, c.exposed]) count(part.arm, name, 1);
-    if (outcome.errViews > 0) count(part.arm, c.err, 1);
-    count(part.arm, c.views, outcome.views);
-    count(part.arm, c.errViews, outcome.errViews);
-    bookMessages(part.arm, outcome);
-    for (const { conversion } of outcome.conversions) count(part.arm, counters.converted[conversion] ?? 0, 1);
-    for (const seenMetric of outcome.metrics) {
-      count(part.arm, counters.units[seenMetric.metric] ?? 0, 1);
-      addBins(part.arm, seenMetric, shift);
+    if (errViews > 0) count(part.arm, c.err, 1);
+    count(part.arm, c.views, views);
+    count(part.arm, c.errViews, errViews);
+    count(part.arm, c.starts, views);
+    count(part.arm, c.ends, ends);
+    const first = roster.conversionAt[unit] ?? 0;
+    for (const conversion of roster.conversion.subarray(first, first + conversions))
+      count(part.arm, counters.converted[conversion] ?? 0, 1);
+    for (let left = metrics, i = row + rowHead; left > 0; left--) {
+      const [kind = 0, n = 0] = rows.subarray(i, i + 2);
+      const metric = kind >> 1;
+      count(part.arm, counters.units[metric] ?? 0, 1);
+      addBins(metricOf(part.arm, metric), metric, roster, i + 2, i + 2 + n, kind & 1 ? shift : 0);
+      i += 2 + n;
     }
   }
 
@@ -387,8 +445,22 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
   function bookDue(asOf: number): void {
     for (const [start, waiting] of due) {
       if (start + bucketMs > asOf) continue;
-      for (const { hour, arm, conversion, shard } of waiting)
-        add(hour, arm, counters.converted[conversion] ?? 0, shard);
+      for (const one of waiting) {
+        const [conversion, arm] = [
+          Math.floor(one / shardCount) % names.length,
+          Math.floor(one / shardCount / names.length),
+        ];
+        const hour = begun[arm >> 1];
+        if (hour === undefined) continue;
+        const side = arm & 1;
+        tally(
+          side === 0 ? hour.treatment : hour.control,
+          side,
+          counters.converted[conversion] ?? 0,
+          one % shardCount,
+          1,
+        );
+      }
       due.delete(start);
     }
   }
@@ -401,8 +473,8 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
         arm.counts[counters.units[metric] ?? 0] = 0;
         arm.cell = null;
       }
-    for (const arm of evidenceArms) ledgers[arm][metric] = null;
-    for (const members of units.values()) for (const unit of members.values()) unit.totals[metric] = null;
+    for (const arm of evidenceArms) ledger.clear(slotOf(metric, arm));
+    for (const members of units.values()) for (const unit of members.values()) unit.totals[metric] = noTotals();
   }
 
   function concentrationOf(arm: EvidenceArm, asOf: number): Concentration {
@@ -439,7 +511,11 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
       bookView(to, memberOf(to, unit, at), at, report);
     },
     visit(to, at, outcome, shift, network) {
-      bookVisit(to, at, outcome, shift, network ?? null);
+      bookVisit(to, at, rosterOfOne(outcome), 0, shift, network ?? null);
+    },
+    visitAll(to, from, roster, { n, who, after, shift, network }) {
+      for (let i = 0; i < n; i++)
+        bookVisit(to, from + (after[i] ?? 0), roster, who[i] ?? 0, shift[i] ?? 0, network[i] ?? null);
     },
     evidence(asOf, about) {
       for (const [metric, vital] of vitals.entries()) {
@@ -453,26 +529,32 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
           if (ripen(hour[arm], bucketMs, asOf - about.matureLagMs, ripeBefore)) hour.stratum = null;
       while ((messages[0]?.start ?? asOf) < asOf - ingestMs) messages.shift();
       const isNow = about.epoch === newest.epoch;
+      const shards = once(shardsOf(ledger));
+      const counted = once(shardCountsOf(shardCounts, counters.names));
       return {
         asOf,
         bucketMs,
         strata: hours.map((hour) => stratumOf(hour, counters, names)),
-        shards: shardsOf(ledgers),
-        units: unitsOf(ledgers),
-        shardCounts: shardCountsOf(shardCounts, counters.names),
+        get shards() {
+          return shards();
+        },
+        units: unitsOf(ledger),
+        get shardCounts() {
+          return counted();
+        },
         concentration:
           watched === null
             ? null
             : { treatment: concentrationOf('treatment', asOf), control: concentrationOf('control', asOf) },
         segments: [],
-        newest: { treatment: isNow ? newest.treatment : null, control: isNow ? newest.control : null },
+        newest: { treatment: heardAt(newest.treatment, isNow), control: heardAt(newest.control, isNow) },
         ingest: {
           accepted: messages.reduce((sum, { n }) => sum + n, 0),
           invalid: 0,
           duplicate: 0,
           late: 0,
         },
-        crossover: crossoverOf(hours, c),
+        crossover: crossoverOf(everIssued),
       };
     },
   };
@@ -491,8 +573,7 @@ function addTotals(
   to.observations = null;
 }
 
-function sumOf(before: UnitTotals | null, more: UnitTotals): UnitTotals {
-  if (before === null) return { ...more };
+function sumOf(before: UnitTotals, more: UnitTotals): UnitTotals {
   return {
     n: before.n + more.n,
     sum: before.sum + more.sum,
@@ -511,75 +592,80 @@ function shardOf(unit: number | string): number {
   return (hash >>> 0) % shardCount;
 }
 
-type Ledgers = { readonly [arm in EvidenceArm]: readonly (UnitLedger | null | undefined)[] };
+const heardAt = (at: number, isNow: boolean): number | null => (isNow && Number.isFinite(at) ? at : null);
+
 type PerArm<T> = { readonly [arm in EvidenceArm]: T };
 
+const sideOf = (arm: EvidenceArm): number => (arm === 'treatment' ? 0 : 1);
+const slotOf = (metric: number, arm: EvidenceArm): number => 2 * metric + sideOf(arm);
+const nothing = noTotals();
+
+const rosters = new WeakMap<UnitOutcome, Roster>();
+
+/** Few outcomes make many visits. */
+function rosterOfOne(outcome: UnitOutcome): Roster {
+  const known = rosters.get(outcome) ?? rosterOf([outcome]);
+  rosters.set(outcome, known);
+  return known;
+}
+
+const byName = vitals.map((vital, metric) => ({ vital, metric })).sort((a, b) => (a.vital < b.vital ? -1 : 1));
+
 /** In order of name, metrics without data left out. */
-function perMetric<T>(ledgers: Ledgers, read: (of: PerArm<UnitLedger | null>) => T): { [metric: string]: T } {
-  const found: { [metric: string]: T } = {};
-  for (const vital of vitals.toSorted()) {
-    const at = vitals.indexOf(vital);
-    const [treatment, control] = [ledgers.treatment[at] ?? null, ledgers.control[at] ?? null];
-    if (treatment !== null || control !== null) found[vital] = read({ treatment, control });
+function unitsOf(ledger: UnitLedger): Evidence['units'] {
+  const found: { [metric: string]: Evidence['units'][string] } = {};
+  for (const { vital, metric } of byName) {
+    const [treatment, control] = [slotOf(metric, 'treatment'), slotOf(metric, 'control')];
+    if (ledger.isEmpty(treatment) && ledger.isEmpty(control)) continue;
+    found[vital] = { treatment: ledger.sums(treatment), control: ledger.sums(control) };
   }
   return found;
 }
 
-const noUnits: UnitSums = createUnitLedger().sums();
-
-const unitsOf = (ledgers: Ledgers): Evidence['units'] =>
-  perMetric(ledgers, ({ treatment, control }) => ({
-    treatment: treatment?.sums() ?? noUnits,
-    control: control?.sums() ?? noUnits,
-  }));
-
-/** Few looks read the shards, and 64 objects a metric cost more than the rest of the evidence: made when they are read. */
-const shardsOf = (ledgers: Ledgers): Evidence['shards'] =>
-  perMetric(ledgers, ({ treatment, control }) => {
-    const [treated, untreated] = [treatment?.shards(), control?.shards()];
-    return onRead((arm): Shards => (arm === 'treatment' ? treated : untreated)?.() ?? []);
-  });
-
-/** Both arms, each made at the first reading. */
-function onRead<T>(make: (arm: EvidenceArm) => T): PerArm<T> {
-  const made: { [arm in EvidenceArm]?: { readonly value: T } } = {};
-  const read = (arm: EvidenceArm): T => {
-    const known = made[arm] ?? { value: make(arm) };
-    made[arm] = known;
-    return known.value;
-  };
-  return {
-    get treatment() {
-      return read('treatment');
-    },
-    get control() {
-      return read('control');
-    },
+/** Few looks read the shards, and their objects cost more than the rest of the evidence: made when they are read. */
+function shardsOf(ledger: UnitLedger): () => Evidence['shards'] {
+  const now = ledger.shards();
+  return () => {
+    const found: { [metric: string]: PerArm<Shards> } = {};
+    for (const { vital, metric } of byName) {
+      const [treatment, control] = [now(slotOf(metric, 'treatment')), now(slotOf(metric, 'control'))];
+      if (treatment.length + control.length > 0) found[vital] = { treatment, control };
+    }
+    return found;
   };
 }
 
-function shardCountsOf(
-  counts: readonly (PerArm<Float64Array> | undefined)[],
-  names: readonly string[],
-): Evidence['shardCounts'] {
-  const found: { [name: string]: PerArm<readonly number[]> } = {};
-  for (let at = 0; at < names.length; at++) {
-    const known = counts[at];
-    const name = names[at];
-    if (known === undefined || name === undefined) continue;
-    const now = { treatment: known.treatment.slice(), control: known.control.slice() };
-    found[name] = onRead((arm) => Array.from(now[arm]));
-  }
-  return found;
+/** Counters that were never counted by shard are left out. Columns: arm, shard, counter. */
+function shardCountsOf(counts: Float64Array, names: readonly string[]): () => Evidence['shardCounts'] {
+  const now = counts.slice();
+  return () => {
+    const found: { [name: string]: PerArm<readonly number[]> } = {};
+    const column = (at: number, arm: EvidenceArm): readonly number[] =>
+      Array.from(
+        { length: shardCount },
+        (_, shard) => now[(sideOf(arm) * shardCount + shard) * names.length + at] ?? 0,
+      );
+    for (const [at, name] of names.entries())
+      if (!isZero(now, at, names.length))
+        found[name] = { treatment: column(at, 'treatment'), control: column(at, 'control') };
+    return found;
+  };
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | null = null;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
+}
+
+function isZero(counts: Float64Array, from: number, step: number): boolean {
+  for (let at = from; at < counts.length; at += step) if (counts[at] !== 0) return false;
+  return true;
 }
 
 /** Units that were given both arms in one epoch, as a share of all; as the evidence reader counts them. */
-function crossoverOf(hours: readonly Hour[], c: { readonly crossed: number; readonly issued: number }): number {
-  let crossed = 0;
-  let all = 0;
-  for (const { treatment, control } of hours) {
-    crossed += treatment.counts[c.crossed] ?? 0;
-    all += (treatment.counts[c.issued] ?? 0) + (control.counts[c.issued] ?? 0);
-  }
-  return all > crossed ? crossed / (all - crossed) : 0;
+function crossoverOf({ crossed, issued }: { readonly crossed: number; readonly issued: number }): number {
+  return issued > crossed ? crossed / (issued - crossed) : 0;
 }

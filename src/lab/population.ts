@@ -3,9 +3,8 @@ import { metrics } from '../domain/metrics.ts';
 import type { Reference } from '../domain/rollout.ts';
 import { quantiles, type Vital, vitals } from '../domain/signal.ts';
 import { valueOfBin } from './bin-values.ts';
-import type { UnitOutcome } from './book.ts';
-import { viewCap } from './book.ts';
 import { type Chance, createChance } from './chance.ts';
+import { type Roster, rosterOf, type UnitOutcome, viewCap } from './roster.ts';
 import { browsers, devices, type Fault, type WorldSpec } from './story.ts';
 
 /** What the treatment cost one unit beyond what control would have. */
@@ -43,6 +42,9 @@ export interface Population {
   readonly forged: Prototype;
   /** A unit that was given a token and never used it. */
   readonly unused: Prototype;
+  /** All of these in one list: plain from 0 on, changed from `plain.length` on, then the forged one and the unused one. */
+  readonly everybody: readonly Prototype[];
+  readonly roster: Roster;
   /** Quantile bins of page views without the fault, as a day of history has them. */
   readonly references: { readonly [metric: string]: Reference['bins'] };
 }
@@ -89,7 +91,18 @@ export function createPopulation(spec: PopulationSpec, seed: number): Population
     const outcome = outcomeOf(spec, unit, spec.fault);
     return { ...outcome, harm: harmOf(outcome, without, spec.fault) };
   });
-  return { spec, plain, changed, forged: forgedOf(spec), unused, references: referencesOf(plain) };
+  const forged = forgedOf(spec);
+  const everybody = [...plain, ...changed, forged, unused];
+  return {
+    spec,
+    plain,
+    changed,
+    forged,
+    unused,
+    everybody,
+    roster: rosterOf(everybody),
+    references: referencesOf(plain),
+  };
 }
 
 /** Everything random about one unit; the fault changes what comes of it, not the draws. */

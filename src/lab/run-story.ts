@@ -8,7 +8,7 @@ import { alone, conversionsOf, matureLagOf, type Papers, submitted, vitalsOf } f
 import { createPopulation, type Harm, type Population } from './population.ts';
 import { type Information, informationIn } from './power.ts';
 import type { FaultStory } from './story.ts';
-import { createWorld, type Minute } from './world.ts';
+import { createWorld, type Drawn } from './world.ts';
 
 /** How one simulated rollout ended. `completed`: it reached its last stage and was neither killed nor held there. */
 export type Ending = 'killed' | 'held' | 'completed' | 'unfinished';
@@ -46,7 +46,9 @@ export interface Telling {
 /** Monday 2026-11-02 10:00 UTC. */
 const startAt = 1_793_613_600_000;
 const minuteMs = 60_000;
+/** Minutes between full looks, and between any looks once a stage is older than `closelyFor` minutes. */
 const fullLookEvery = 5;
+const closelyFor = 120;
 
 export function tellingOf(papers: Papers, story: FaultStory, days: number, seed: number): Telling {
   const conversions = conversionsOf(papers);
@@ -57,7 +59,11 @@ export function tellingOf(papers: Papers, story: FaultStory, days: number, seed:
   return { papers, story, population, conversions, days };
 }
 
-/** One rollout of the plan in the story's world, looked at every minute as the controller would. */
+/**
+ * One rollout of the plan in the story's world. The first two hours of each stage are looked at every minute, and so is
+ * whatever a kill gate sees a breach in; the rest every fifth minute, so that a kill may come up to 4 minutes later than
+ * a controller's that looks every minute.
+ */
 export function runStory({ papers, population, conversions, days }: Telling, seed: number): RunResult {
   const world = createWorld(population, seed, startAt);
   const book = createBook({ bucketMs: minuteMs, conversions, watched: world.watched });
@@ -66,28 +72,34 @@ export function runStory({ papers, population, conversions, days }: Telling, see
   );
   const lag = matureLagOf(papers);
   const last = papers.plan.spec.stages.length - 1;
+  const killGates = papers.policy.spec.gates.filter(({ tier }) => tier === 'kill').map(({ name }) => name);
   const sum = { errors: 0, lcpMs: 0, conversions: 0, blank: 0 };
   const path: [number, number][] = [];
   let rollout = submitted(papers, references, nowAt(0));
   let ended: { because: Judged['outcome']; minute: number } | null = null;
   let evidence: Evidence | null = null;
   let [exposed, reachedLast, metAt, minute] = [0, false, -1, 0];
+  let [epoch, epochAt] = [-1, 0];
 
   for (; minute < days * 1440 && !isOver(rollout); minute++) {
     const { state } = rollout;
-    const drawn = world.minute(startAt + minute * minuteMs, allocationOf(state, papers.plan));
-    bookMinute(book, rollout, drawn);
+    const at = startAt + minute * minuteMs;
+    const drawn = world.draw(at, allocationOf(state, papers.plan));
+    bookMinute(book, rollout, population, at, drawn);
     const exposure = exposureOf(state, papers.plan);
     if (exposure > 0) {
-      exposed += drawn.treatment.visits.length;
-      for (const { unit } of drawn.treatment.visits) addHarm(sum, unit.harm);
+      exposed += drawn.treatment.n;
+      addHarm(sum, population, drawn);
       if (drawn.faulty && metAt < 0) metAt = minute;
     }
     if (path.at(-1)?.[1] !== exposure) path.push([minute, exposure]);
+    if (state.epoch !== epoch) [epoch, epochAt] = [state.epoch, minute];
+    const isFull = minute % fullLookEvery === fullLookEvery - 1;
+    if (!isFull && minute - epochAt >= closelyFor && !inBreach(rollout, killGates)) continue;
     const now = nowAt(minute + 1);
     const about = { epoch: state.epoch, matureLagMs: lag, references: rollout.references };
     evidence = book.evidence(now.wall, about);
-    const look = minute % fullLookEvery === fullLookEvery - 1 ? ('full' as const) : ('quick' as const);
+    const look = isFull ? ('full' as const) : ('quick' as const);
     const question = { ...papers, evidence, rollout, world: alone, look, now };
     const judged = judge({ ...question, detail: false });
     if (judged.rollout.state.stage === last) reachedLast = true;
@@ -118,21 +130,35 @@ function nowAt(minute: number): Now {
   return { wall: startAt + minute * minuteMs, mono: minute * minuteMs, boot: 'simulation' };
 }
 
-function bookMinute(book: Book, { state }: Rollout, { treatment, control }: Minute): void {
-  const { epoch, stage } = state;
-  const arms = [
-    [{ epoch, stage, arm: 'treatment' as const }, treatment],
-    [{ epoch, stage, arm: 'control' as const }, control],
-  ] as const;
-  for (const [to, { visits }] of arms)
-    for (const { at, unit, shift, network } of visits) book.visit(to, at, unit, shift, network);
+function bookMinute(
+  book: Book,
+  { state: { epoch, stage } }: Rollout,
+  { roster }: Population,
+  at: number,
+  { treatment, control }: Drawn,
+): void {
+  book.visitAll({ epoch, stage, arm: 'treatment' }, at, roster, treatment);
+  book.visitAll({ epoch, stage, arm: 'control' }, at, roster, control);
 }
 
-function addHarm(sum: { -readonly [part in keyof Harm]: number }, harm: Harm): void {
-  sum.errors += harm.errors;
-  sum.lcpMs += harm.lcpMs;
-  sum.conversions += harm.conversions;
-  sum.blank += harm.blank;
+/** A gate that wants several windows in a row gets them one after the other. */
+function inBreach({ progress: { streaks } }: Rollout, gates: readonly string[]): boolean {
+  return gates.some((gate) => (streaks[gate]?.breach ?? 0) > 0);
+}
+
+type Sum = { -readonly [part in keyof Harm]: number };
+
+function addHarm(sum: Sum, { plain, everybody }: Population, { treatment: { n, who } }: Drawn): void {
+  for (let i = 0; i < n; i++) {
+    const index = who[i] ?? 0;
+    // Units without the fault are harmed by nothing.
+    const unit = index < plain.length ? undefined : everybody[index];
+    if (unit === undefined) continue;
+    sum.errors += unit.harm.errors;
+    sum.lcpMs += unit.harm.lcpMs;
+    sum.conversions += unit.harm.conversions;
+    sum.blank += unit.harm.blank;
+  }
 }
 
 /** Nothing more happens by itself. A completed rollout is watched on by the controller, not here. */

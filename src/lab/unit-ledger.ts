@@ -15,40 +15,46 @@ export const noTotals = (): UnitTotals => ({ n: 0, sum: 0, sumSq: 0, bad1: 0, ba
 
 export const shardCount = 64;
 const shardFields = 6;
+const shardSize = shardCount * shardFields;
+/** k, n, nn, then y, yy, yn of each of bad1, bad2, bins. */
+const unitFields = 12;
 
-/** Sums over the units of one metric and arm: exact ones by telescoping, and those of 64 shards. */
+/** Sums over units, exact by telescoping, and those of 64 shards; one slot per metric and arm. */
 export interface UnitLedger {
   /** A unit had `before` and now has `more` on top; `before.n` = 0 for a new one (stats.md §4). */
-  add(shard: number, before: UnitTotals | null, more: UnitTotals): void;
-  sums(): UnitSums;
-  /** The shards as they are now; made when they are read. */
-  shards(): () => Shards;
+  add(slot: number, shard: number, before: UnitTotals, more: UnitTotals): void;
+  isEmpty(slot: number): boolean;
+  clear(slot: number): void;
+  sums(slot: number): UnitSums;
+  /** The shards as they are now, of any slot; made when they are read. None of a slot without page views. */
+  shards(): (slot: number) => Shards;
 }
 
-interface Moments {
-  y: number;
-  yy: number;
-  yn: number;
-}
+export function createUnitLedger(slots: number): UnitLedger {
+  const shards = new Float64Array(slots * shardSize);
+  const units = new Float64Array(slots * unitFields);
 
-export function createUnitLedger(): UnitLedger {
-  const shards = new Float64Array(shardCount * shardFields);
-  const bad1 = noMoments();
-  const bad2 = noMoments();
-  const bins = noMoments();
-  let k = 0;
-  let n = 0;
-  let nn = 0;
+  /** Adds `more` to a unit's Y and `views` to its N. */
+  function grow(at: number, had: number, views: number, before: number, more: number): void {
+    bump(units, at, more);
+    bump(units, at + 1, more * (2 * before + more));
+    bump(units, at + 2, before * views + more * (had + views));
+  }
+
+  function clustered(at: number): Clustered {
+    return { y: units[at] ?? 0, yy: units[at + 1] ?? 0, yn: units[at + 2] ?? 0 };
+  }
+
   return {
-    add(shard, before, more) {
-      const had = before?.n ?? 0;
-      if (had === 0) k += 1;
-      n += more.n;
-      nn += more.n * (2 * had + more.n);
-      grow(bad1, had, more.n, before?.bad1 ?? 0, more.bad1);
-      grow(bad2, had, more.n, before?.bad2 ?? 0, more.bad2);
-      grow(bins, had, more.n, before?.bins ?? 0, more.bins);
-      const at = shard * shardFields;
+    add(slot, shard, before, more) {
+      const unit = slot * unitFields;
+      if (before.n === 0) bump(units, unit, 1);
+      bump(units, unit + 1, more.n);
+      bump(units, unit + 2, more.n * (2 * before.n + more.n));
+      grow(unit + 3, before.n, more.n, before.bad1, more.bad1);
+      grow(unit + 6, before.n, more.n, before.bad2, more.bad2);
+      grow(unit + 9, before.n, more.n, before.bins, more.bins);
+      const at = slot * shardSize + shard * shardFields;
       bump(shards, at, more.n);
       bump(shards, at + 1, more.sum);
       bump(shards, at + 2, more.sumSq);
@@ -56,32 +62,45 @@ export function createUnitLedger(): UnitLedger {
       bump(shards, at + 4, more.bad2);
       bump(shards, at + 5, more.bins);
     },
-    sums: () => ({ k, n, nn, bad1: { ...bad1 }, bad2: { ...bad2 }, bins: { ...bins } }),
+    isEmpty: (slot) => units[slot * unitFields] === 0,
+    clear(slot) {
+      units.fill(0, slot * unitFields, (slot + 1) * unitFields);
+      shards.fill(0, slot * shardSize, (slot + 1) * shardSize);
+    },
+    sums(slot) {
+      const at = slot * unitFields;
+      return {
+        k: units[at] ?? 0,
+        n: units[at + 1] ?? 0,
+        nn: units[at + 2] ?? 0,
+        bad1: clustered(at + 3),
+        bad2: clustered(at + 6),
+        bins: clustered(at + 9),
+      };
+    },
     shards() {
       const now = shards.slice();
-      return () => shardsOf(now);
+      return (slot) => shardsOf(now.subarray(slot * shardSize, (slot + 1) * shardSize));
     },
   };
 }
 
-const noMoments = (): Moments & Clustered => ({ y: 0, yy: 0, yn: 0 });
-
-/** Adds `more` to a unit's Y and `views` to its N. */
-function grow(moments: Moments, had: number, views: number, before: number, more: number): void {
-  moments.y += more;
-  moments.yy += more * (2 * before + more);
-  moments.yn += before * views + more * (had + views);
-}
-
-function bump(sums: Float64Array, at: number, by: number): void {
+export function bump(sums: Float64Array, at: number, by: number): void {
   sums[at] = (sums[at] ?? 0) + by;
 }
 
 function shardsOf(sums: Float64Array): Shards {
   const shards: Shard[] = [];
+  if (sums.every((sum) => sum === 0)) return shards;
   for (let at = 0; at < sums.length; at += shardFields) {
-    const [n = 0, sum = 0, sumSq = 0, bad1 = 0, bad2 = 0, sumBin = 0] = sums.subarray(at, at + shardFields);
-    shards.push({ n, sum, sumSq, bad1, bad2, sumBin });
+    shards.push({
+      n: sums[at] ?? 0,
+      sum: sums[at + 1] ?? 0,
+      sumSq: sums[at + 2] ?? 0,
+      bad1: sums[at + 3] ?? 0,
+      bad2: sums[at + 4] ?? 0,
+      sumBin: sums[at + 5] ?? 0,
+    });
   }
   return shards;
 }

@@ -2,7 +2,8 @@ import type { EvidenceArm } from '../domain/evidence.ts';
 import { type Allocation, slots } from '../domain/exposure.ts';
 import { lastBin, lnGamma } from '../domain/histogram.ts';
 import { vitals } from '../domain/signal.ts';
-import { type Chance, createChance } from './chance.ts';
+import type { Crowd } from './book.ts';
+import { createChance } from './chance.ts';
 import type { Population, Prototype } from './population.ts';
 import type { Fault } from './story.ts';
 
@@ -13,6 +14,7 @@ export interface Visit {
   readonly unit: Prototype;
   /** Bins by which the hour of the day moves its LCP. */
   readonly shift: number;
+  /** 0 where nobody forges. */
   readonly network: number;
 }
 
@@ -25,6 +27,13 @@ export interface Minute {
   readonly treatment: MinuteArm;
   readonly control: MinuteArm;
   /** Whether the fault was there. */
+  readonly faulty: boolean;
+}
+
+/** A minute in columns, for whoever books a whole simulation: indices into the population's `everybody`. */
+export interface Drawn {
+  readonly treatment: Crowd;
+  readonly control: Crowd;
   readonly faulty: boolean;
 }
 
@@ -52,6 +61,8 @@ export interface MinuteTotals {
 export interface World {
   /** Who comes in the minute that starts at `at`, epoch ms. Minutes are drawn once each, in order. */
   minute(at: number, allocation: Allocation): Minute;
+  /** The same minute in columns, which the next one overwrites. */
+  draw(at: number, allocation: Allocation): Drawn;
   /** Networks of which it has to be kept what they alone reported; null where nobody forges. */
   readonly watched: ReadonlySet<number> | null;
 }
@@ -70,55 +81,81 @@ export function createWorld(population: Population, seed: number, startAt: numbe
   const { world, fault } = population.spec;
   let forgedLeft = fault.kind === 'poison' ? fault.tokens : 0;
 
-  const visitOf = (unit: Prototype, at: number, sway: number, network: number): Visit => ({
-    at: at + chance.below(minuteMs),
-    unit,
-    // Rounded at random, so that the mean moves smoothly.
-    shift: Math.floor(sway + chance.next()),
-    network,
-  });
+  const { plain, everybody } = population;
+  const [forgedUnit, unusedUnit] = [everybody.indexOf(population.forged), everybody.indexOf(population.unused)];
+  const watched = watchedOf(fault);
+  const crowds = { treatment: emptyCrowd(), control: emptyCrowd() };
 
-  const arrivals = (at: number, share: number, pool: () => readonly Prototype[], sway: number): Visit[] => {
+  function join(crowd: GrowingCrowd, who: number, sway: number, network: number): void {
+    const i = crowd.n++;
+    crowd.who[i] = who;
+    crowd.after[i] = chance.below(minuteMs);
+    // Rounded at random, so that the mean moves smoothly.
+    crowd.shift[i] = Math.floor(sway + chance.next());
+    crowd.network[i] = network;
+  }
+
+  function arrive(crowd: GrowingCrowd, at: number, share: number, changed: number, sway: number): void {
     const mean = world.rate * 60 * (1 + world.dailyRate * wave(at)) * share;
-    return Array.from({ length: chance.poisson(mean) }, () => {
-      const from = pool();
-      return visitOf(from[chance.below(from.length)] ?? population.unused, at, sway, chance.below(honestNetworks));
-    });
-  };
+    for (let left = chance.poisson(mean); left > 0; left--) {
+      const isChanged = changed > 0 && chance.next() < changed;
+      const who = chance.below(plain.length) + (isChanged ? plain.length : 0);
+      join(crowd, who, sway, watched === null ? 0 : chance.below(honestNetworks));
+    }
+  }
 
   /** Whoever collects tokens is given some of control as well, and has no use for them. */
-  const forged = (at: number, allocation: Allocation): { treatment: Visit[]; control: Visit[] } => {
-    if (fault.kind !== 'poison' || allocation.treatment === 0) return { treatment: [], control: [] };
+  function forge({ treatment, control, holdback }: Allocation): void {
+    if (fault.kind !== 'poison' || treatment === 0) return;
     const n = Math.min(forgedLeft, chance.poisson((fault.tokens * minuteMs) / fault.over));
     forgedLeft -= n;
-    const perToken = (allocation.control + allocation.holdback) / allocation.treatment;
     const from = () => forgedNetworks + chance.below(fault.networks);
-    const units = (count: number, unit: Prototype) => Array.from({ length: count }, () => visitOf(unit, at, 0, from()));
-    return {
-      treatment: units(n, population.forged),
-      control: units(chance.poisson(n * perToken), population.unused),
-    };
-  };
+    for (let left = n; left > 0; left--) join(crowds.treatment, forgedUnit, 0, from());
+    const unused = chance.poisson((n * (control + holdback)) / treatment);
+    for (let left = unused; left > 0; left--) join(crowds.control, unusedUnit, 0, from());
+  }
+
+  function draw(at: number, allocation: Allocation): Drawn {
+    const faulty = isOn(fault, at - startAt, (100 * allocation.treatment) / slots);
+    const changed = sharesOf(fault, faulty, at - startAt);
+    const sway = Math.log(1 + world.lcp.daily * wave(at)) / lnGamma;
+    crowds.treatment.n = 0;
+    crowds.control.n = 0;
+    // Before the first exposure a share of control is labelled treatment, and served the same.
+    const labelled = allocation.treatment + allocation.labelled;
+    arrive(crowds.treatment, at, labelled / slots, changed.treatment, sway);
+    arrive(crowds.control, at, (allocation.control + allocation.holdback) / slots, changed.control, sway);
+    if (faulty) forge(allocation);
+    return { ...crowds, faulty };
+  }
+
+  const visitsOf = ({ n, who, after, shift, network }: Crowd, at: number): Visit[] =>
+    Array.from({ length: n }, (_, i) => ({
+      at: at + (after[i] ?? 0),
+      unit: everybody[who[i] ?? 0] ?? population.unused,
+      shift: shift[i] ?? 0,
+      network: network[i] ?? 0,
+    }));
 
   return {
-    watched: watchedOf(fault),
+    watched,
+    draw,
     minute(at, allocation) {
-      const faulty = isOn(fault, at - startAt, (100 * allocation.treatment) / slots);
-      const pools = poolsOf(population, faulty, at - startAt, chance);
-      const sway = Math.log(1 + world.lcp.daily * wave(at)) / lnGamma;
-      const extra = faulty ? forged(at, allocation) : { treatment: [], control: [] };
-      // Before the first exposure a share of control is labelled treatment, and served the same.
-      const labelled = allocation.treatment + allocation.labelled;
-      const treated = arrivals(at, labelled / slots, pools.treatment, sway);
-      const untreated = arrivals(at, (allocation.control + allocation.holdback) / slots, pools.control, sway);
-      return {
-        treatment: { visits: [...treated, ...extra.treatment] },
-        control: { visits: [...untreated, ...extra.control] },
-        faulty,
-      };
+      const { treatment, control, faulty } = draw(at, allocation);
+      return { treatment: { visits: visitsOf(treatment, at) }, control: { visits: visitsOf(control, at) }, faulty };
     },
   };
 }
+
+interface GrowingCrowd extends Crowd {
+  n: number;
+  readonly who: number[];
+  readonly after: number[];
+  readonly shift: number[];
+  readonly network: number[];
+}
+
+const emptyCrowd = (): GrowingCrowd => ({ n: 0, who: [], after: [], shift: [], network: [] });
 
 /** -1..1 over a day. */
 function wave(at: number): number {
@@ -136,22 +173,13 @@ function isOn(fault: Fault, elapsed: number, exposure: number): boolean {
   return until === null || elapsed < until;
 }
 
-type Pools = { readonly [arm in EvidenceArm]: () => readonly Prototype[] };
-
-function poolsOf(
-  { plain, changed, spec: { fault } }: Population,
-  faulty: boolean,
-  elapsed: number,
-  chance: Chance,
-): Pools {
-  const healthy = () => plain;
-  const met = () => changed;
-  if (!faulty || fault.kind === 'poison') return { treatment: healthy, control: healthy };
-  if (fault.kind === 'outage') return { treatment: met, control: met };
-  if (fault.kind !== 'mix_drift') return { treatment: met, control: healthy };
+/** Share of the units that come as they are with the fault. */
+function sharesOf(fault: Fault, faulty: boolean, elapsed: number): { readonly [arm in EvidenceArm]: number } {
+  if (!faulty || fault.kind === 'poison') return { treatment: 0, control: 0 };
+  if (fault.kind === 'outage') return { treatment: 1, control: 1 };
+  if (fault.kind !== 'mix_drift') return { treatment: 1, control: 0 };
   const share = fault.fromShare + (fault.toShare - fault.fromShare) * Math.min(1, elapsed / fault.over);
-  const mixed = () => (chance.next() < share ? changed : plain);
-  return { treatment: mixed, control: mixed };
+  return { treatment: share, control: share };
 }
 
 function watchedOf(fault: Fault): ReadonlySet<number> | null {

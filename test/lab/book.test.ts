@@ -4,8 +4,9 @@ import { binOf } from '../../src/domain/histogram.ts';
 import { vitals } from '../../src/domain/signal.ts';
 import { clusterSums } from '../../src/domain/stats/cluster.ts';
 import { valueOfBin } from '../../src/lab/bin-values.ts';
-import { type About, createBook, type UnitOutcome, type ViewReport } from '../../src/lab/book.ts';
+import { type About, createBook, type ViewReport } from '../../src/lab/book.ts';
 import { createChance } from '../../src/lab/chance.ts';
+import type { UnitOutcome } from '../../src/lab/roster.ts';
 import { hour, minute, monday } from '../support/a-rollout.ts';
 
 const lcp = vitals.indexOf('LCP');
