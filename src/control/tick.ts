@@ -37,7 +37,13 @@ export interface Ticker {
 /** A quick look reads kill gates and health alone: what else is known, and what is waited for, is still so. */
 function refreshed(full: Seen, quick: Seen): Seen {
   const again = new Map(quick.readings.map((reading) => [reading.gate, reading]));
-  return { ...full, at: quick.at, readings: full.readings.map((reading) => again.get(reading.gate) ?? reading) };
+  // Whether to watch is asked of full looks only.
+  const isNews = (reading: Reading, newer: Reading) => reading.verdict !== 'watch' || newer.verdict !== 'pass';
+  const readings = full.readings.map((reading) => {
+    const newer = again.get(reading.gate);
+    return newer !== undefined && isNews(reading, newer) ? newer : reading;
+  });
+  return { ...full, at: quick.at, readings };
 }
 
 function put(due: Map<string, number>, id: string, value: number | undefined): void {
@@ -136,7 +142,8 @@ export function createTicker(deps: TickDeps): Ticker {
       kind === 'full' && now.mono - (lastSegments.get(rollout.id) ?? -segmentsEveryMs) >= segmentsEveryMs;
     if (segments) lastSegments.set(rollout.id, now.mono);
     const found = await lookAt({ ...deps, evidence: { read } }, rollout, kind, now, segments);
-    const explains = lowers(found, rollout) && !segments;
+    // A rise is looked at again too: one segment that is surely worse keeps it where it is.
+    const explains = (lowers(found, rollout) || found.judged.outcome.action === 'ramp') && !segments;
     const { papers, evidence, judged } = explains ? await explained(found, rollout, kind, now) : found;
     const { outcome, rollout: after, readings } = judged;
     const told = { at: now.wall, readings, waitingFor: outcome.waitingFor };
