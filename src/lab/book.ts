@@ -1,6 +1,6 @@
 import type { Concentration, Evidence, EvidenceArm, Shards } from '../domain/evidence.ts';
 import { lastBin } from '../domain/histogram.ts';
-import { isMetric, metrics, stored } from '../domain/metrics.ts';
+import { metrics, stored } from '../domain/metrics.ts';
 import type { Rollout } from '../domain/rollout.ts';
 import { type Vital, vitals } from '../domain/signal.ts';
 import { binValues, lnStep } from './bin-values.ts';
@@ -78,6 +78,8 @@ export interface Book {
   visit(to: To, at: number, outcome: UnitOutcome, shift: number, network?: number): void;
   /** The same for everybody in a crowd. */
   visitAll(to: To, from: number, roster: Roster, crowd: Crowd): void;
+  /** Forgets units of which nothing was heard since `before`, epoch ms: one that comes back is another. */
+  forget(before: number): void;
   /** Evidence so far. `asOf` never goes back. What did not change since the last call is the same object. */
   evidence(asOf: number, about: About): Evidence;
 }
@@ -97,10 +99,17 @@ interface Unit {
   seen: boolean;
   exposedAt: number | null;
   erred: boolean;
-  readonly converted: Set<number>;
-  readonly totals: UnitTotals[];
+  /** Whole minutes since the epoch: of what was heard last. There are millions of units, and this is a small integer. */
+  lastMinute: number;
+  converted: ReadonlySet<number>;
+  /** By metric; none of which nothing was seen. */
+  readonly totals: (UnitTotals | undefined)[];
 }
 
+/** One for all: most units never convert. */
+const noConversion: ReadonlySet<number> = new Set();
+
+const minuteMs = 60_000;
 const hourMs = 3_600_000;
 const ingestMs = 15 * 60_000;
 const dayMs = 24 * hourMs;
@@ -124,7 +133,7 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
   const ledger = createUnitLedger(2 * vitals.length);
   /** By counter, arm and shard. */
   const shardCounts = new Float64Array(counters.names.length * 2 * shardCount);
-  const units = new Map<string, Map<number | string, Unit>>();
+  const units = new Map<number, PerArm<Map<number | string, Unit>>>();
   const since: number[] = vitals.map(() => Number.NEGATIVE_INFINITY);
   /** By bucket: conversions to come, each as one number (`awaitDue`). */
   const due = new Map<number, number[]>();
@@ -198,16 +207,17 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
     endSilence(hour[to.arm], bucket);
   }
 
-  function membersOf({ epoch, arm }: { readonly epoch: number; readonly arm: EvidenceArm }) {
-    const key = `${epoch}|${arm}`;
-    const known = units.get(key) ?? new Map<number | string, Unit>();
-    units.set(key, known);
-    return known;
+  function membersOf(epoch: number): PerArm<Map<number | string, Unit>> {
+    const known = units.get(epoch);
+    if (known !== undefined) return known;
+    const fresh = { treatment: new Map<number | string, Unit>(), control: new Map<number | string, Unit>() };
+    units.set(epoch, fresh);
+    return fresh;
   }
 
   function memberOf(to: To, unit: number | string, at: number): Unit {
-    const members = membersOf(to);
-    const known = members.get(unit);
+    const members = membersOf(to.epoch);
+    const known = members[to.arm].get(unit);
     if (known !== undefined) return known;
     const shard = shardOf(unit);
     const fresh: Unit = {
@@ -216,12 +226,13 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
       seen: false,
       exposedAt: null,
       erred: false,
-      converted: new Set(),
-      totals: vitals.map(noTotals),
+      lastMinute: Math.floor(at / minuteMs),
+      converted: noConversion,
+      totals: [],
     };
-    members.set(unit, fresh);
+    members[to.arm].set(unit, fresh);
     issued(to, shard, at);
-    const other = membersOf({ epoch: to.epoch, arm: to.arm === 'treatment' ? 'control' : 'treatment' }).get(unit);
+    const other = members[to.arm === 'treatment' ? 'control' : 'treatment'].get(unit);
     if (other !== undefined) {
       const treatedAt = to.arm === 'treatment' ? at : other.issuedAt;
       everIssued.crossed += 1;
@@ -236,7 +247,7 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
     if (vital === undefined || at < (since[metric] ?? 0)) return;
     const { scale, winsor, bad1, bad2 } = metrics[vital];
     const kept = stored(vital, value / scale);
-    const before = unit.totals[metric] ?? noTotals();
+    const before = unit.totals[metric] ?? nothing;
     if (kept === null || before.n >= viewCap) return;
     const seenNow: UnitTotals = {
       n: 1,
@@ -255,12 +266,13 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
     if (before.n === 0 && exposedAt >= (since[metric] ?? 0))
       count(hourOf(to, bucketOf(exposedAt))[to.arm], counters.units[metric] ?? 0, 1);
     ledger.add(slotOf(metric, to.arm), unit.shard, before, seenNow);
-    unit.totals[metric] = sumOf(before, seenNow);
+    unit.totals[metric] = before.n === 0 ? seenNow : sumOf(before, seenNow);
   }
 
   function bookView(to: To, unit: Unit, at: number, report: ViewReport): void {
     if (!unit.seen) seen(to, unit.shard, unit.issuedAt);
     unit.seen = true;
+    unit.lastMinute = Math.max(unit.lastMinute, Math.floor(at / minuteMs));
     heard(to, at, 1);
     if (unit.exposedAt === null) {
       unit.exposedAt = at;
@@ -282,13 +294,16 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
     for (const name of report.conversions) {
       const conversion = names.indexOf(name);
       if (conversion < 0 || unit.converted.has(conversion)) continue;
-      unit.converted.add(conversion);
+      unit.converted = new Set([...unit.converted, conversion]);
       add(exposed, to.arm, counters.converted[conversion] ?? 0, unit.shard);
       if (at - unit.exposedAt <= (maturity[conversion] ?? 0))
         awaitConversion(exposed[to.arm], bucketOf(unit.exposedAt), conversion);
     }
-    for (const [name, value] of Object.entries(report.vitals))
-      if (isMetric(name) && value !== undefined) observe(to, unit, vitals.indexOf(name), value, at);
+    for (let metric = 0; metric < vitals.length; metric++) {
+      const vital = vitals[metric];
+      const value = vital === undefined ? undefined : report.vitals[vital];
+      if (value !== undefined) observe(to, unit, metric, value, at);
+    }
   }
 
   const more = noTotals();
@@ -474,7 +489,8 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
         arm.cell = null;
       }
     for (const arm of evidenceArms) ledger.clear(slotOf(metric, arm));
-    for (const members of units.values()) for (const unit of members.values()) unit.totals[metric] = noTotals();
+    for (const members of units.values())
+      for (const arm of evidenceArms) for (const { totals } of members[arm].values()) totals[metric] = undefined;
   }
 
   function concentrationOf(arm: EvidenceArm, asOf: number): Concentration {
@@ -516,6 +532,12 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
     visitAll(to, from, roster, { n, who, after, shift, network }) {
       for (let i = 0; i < n; i++)
         bookVisit(to, from + (after[i] ?? 0), roster, who[i] ?? 0, shift[i] ?? 0, network[i] ?? null);
+    },
+    forget(before) {
+      const minute = Math.floor(before / minuteMs);
+      for (const members of units.values())
+        for (const arm of evidenceArms)
+          for (const [name, { lastMinute }] of members[arm]) if (lastMinute < minute) members[arm].delete(name);
     },
     evidence(asOf, about) {
       for (const [metric, vital] of vitals.entries()) {

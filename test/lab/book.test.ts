@@ -70,6 +70,34 @@ describe('a book', () => {
     expect(JSON.parse(JSON.stringify(b))).toEqual(JSON.parse(JSON.stringify(a)));
   });
 
+  it('has all page views, and all with an error, in the shards of their units', () => {
+    const book = aBook();
+    book.visit(treatment, monday, outcome({ views: 7, errViews: 2 }), 0);
+    book.visit(treatment, monday, outcome({ views: 3 }), 0);
+    const { shardCounts, strata } = book.evidence(monday + hour, about);
+    expect(only(strata).treatment.counts).toMatchObject({ views: 10, errViews: 2, exposed: 2, err: 1 });
+    expect(shardCounts.views?.treatment.slice(0, 3)).toEqual([7, 3, 0]);
+    expect(shardCounts.errViews?.treatment.slice(0, 3)).toEqual([2, 0, 0]);
+  });
+
+  it('forgets units that were idle, and counts one that comes back as another', () => {
+    const book = aBook();
+    const view = (unit: string, at: number) => book.view(treatment, unit, at, { ...nobody, vitals: { LCP: 900 } });
+    view('idle', monday);
+    view('busy', monday);
+    view('busy', monday + 2 * hour);
+    book.forget(monday + 2 * hour);
+    view('idle', monday + 2 * hour);
+    view('busy', monday + 2 * hour);
+    const { strata, units } = book.evidence(monday + 3 * hour, about);
+    expect(strata.map(({ treatment: { counts } }) => [counts.exposed, counts.views])).toEqual([
+      [2, 2],
+      [1, 3],
+    ]);
+    // 3 page views of the busy one, 1 and 1 of the other.
+    expect(units.LCP?.treatment).toMatchObject({ k: 3, n: 5, nn: 11 });
+  });
+
   it('has unit sums that equal a recount unit by unit', () => {
     const book = aBook();
     const chance = createChance(5);
