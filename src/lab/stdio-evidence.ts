@@ -1,7 +1,7 @@
 import type { Evidence } from '../domain/evidence.ts';
 import type { Reference, Rollout, RolloutState } from '../domain/rollout.ts';
 import type { Vital } from '../domain/signal.ts';
-import { createBook, type ViewReport } from './book.ts';
+import { createBook, type To, type ViewReport } from './book.ts';
 import { type PageViews, readHistory } from './stdio-columns.ts';
 import type { Slot, StdioSignal } from './stdio-policy.ts';
 import { referenceOf, scaleOf, storedValue } from './stdio-values.ts';
@@ -23,6 +23,9 @@ interface Column {
 }
 
 const bucketMs = 60_000;
+const hourMs = 3_600_000;
+/** Besides the longest maturity: who was idle for so long and comes back counts as somebody else. */
+const idleMs = 24 * hourMs;
 
 export function createEvidence(
   signals: readonly StdioSignal[],
@@ -30,8 +33,12 @@ export function createEvidence(
 ): StdioEvidence {
   const columns: Column[] = signals.map(({ metric, slot }) => ({ name: metric.name, slot }));
   const past = new Map(columns.map(({ name }) => [name, readHistory(history, name)]));
-  const book = createBook({ bucketMs, conversions: maturities(signals) });
-  const epochs = new Map<number, number>();
+  const conversions = maturities(signals);
+  const book = createBook({ bucketMs, conversions });
+  const rememberMs = idleMs + Math.max(0, ...conversions.values());
+  let forgotAt = Number.NEGATIVE_INFINITY;
+  /** By stage, where its page views go. */
+  const open = new Map<number, { readonly treatment: To; readonly control: To }>();
   const scales = new Map<string, number>();
 
   /** Chosen once, by history or else by the first values: one metric has one unit. */
@@ -54,7 +61,7 @@ export function createEvidence(
   return {
     references,
     enter({ stage, epoch }) {
-      epochs.set(stage, epoch);
+      open.set(stage, { treatment: { epoch, stage, arm: 'treatment' }, control: { epoch, stage, arm: 'control' } });
     },
     take(views, wallOf, now) {
       const filled = columns.map(({ name, slot }): Filled => {
@@ -62,13 +69,15 @@ export function createEvidence(
         return { slot, cells, scale: slot.to === 'vital' ? scaleFor(name, slot.vital, cells) : 1 };
       });
       for (const row of inOrder(views.eventMinute)) {
-        const stage = views.stage[row] ?? -1;
-        const epoch = epochs.get(stage);
-        if (epoch === undefined) continue;
-        const arm = views.cohort[row] === 1 ? 'treatment' : 'control';
+        const arms = open.get(views.stage[row] ?? -1);
+        if (arms === undefined) continue;
+        const to = views.cohort[row] === 1 ? arms.treatment : arms.control;
         const at = Math.min(wallOf(views.eventMinute[row] ?? 0), now - 1);
-        book.view({ epoch, stage, arm }, views.session[row] ?? '', at, reportOf(filled, row));
+        book.view(to, views.session[row] ?? '', at, reportOf(filled, row));
       }
+      if (now - forgotAt < hourMs) return;
+      forgotAt = now;
+      book.forget(now - rememberMs);
     },
     read: ({ state, references: frozen }, now) =>
       book.evidence(now, { epoch: state.epoch, matureLagMs: 0, references: frozen }),
@@ -82,13 +91,15 @@ interface Filled {
   readonly scale: number;
 }
 
+const none: readonly string[] = [];
+
 function presentIn(cells: Float64Array): Float64Array {
   return cells.filter((value) => !Number.isNaN(value));
 }
 
 function reportOf(columns: readonly Filled[], row: number): ViewReport {
   const vitals: { [vital in Vital]?: number } = {};
-  const conversions: string[] = [];
+  let conversions = none;
   let error = false;
   for (const { slot, cells, scale } of columns) {
     const value = cells[row] ?? Number.NaN;
@@ -97,7 +108,7 @@ function reportOf(columns: readonly Filled[], row: number): ViewReport {
       if (kept !== null) vitals[slot.vital] = kept;
     } else if (value > 0) {
       if (slot.to === 'error') error = true;
-      else conversions.push(slot.name);
+      else conversions = [...conversions, slot.name];
     }
   }
   return { vitals, error, conversions, ended: false };
