@@ -16,17 +16,27 @@ export interface Tallies {
 
 /** Adds packed cells (`ingest/cell.ts`) to a cell without unpacking each: `start`, `add` as often as needed, `finish`. */
 export interface CellAdder {
-  start(from: Cell): void;
+  start(from: CellSum): void;
   /**
    * Adds the cell in a blob, or takes it away. `without` is a set of metrics (`bitOf`) that are left out. Throws
    * RangeError on bytes that `encodeCell` did not write.
    */
   add(blob: Uint8Array, by: 1 | -1, without: number): Tallies;
-  /** The sum, as `cellOf` writes it. What nothing was added to is the same object as before. */
-  finish(): Cell;
+  /** The sum. What nothing was added to is the same object as before. */
+  finish(): CellSum;
 }
 
-export const noCell: Cell = { counts: {}, metrics: {} };
+export interface CellSum {
+  /** As `cellOf` writes it. */
+  readonly cell: Cell;
+  /**
+   * Bins and counts of each metric's histogram in turns. Its pairs lie all over the memory: looking at each of them to
+   * find the few that change would be most of what a tick costs.
+   */
+  readonly flat: readonly (Int32Array | undefined)[];
+}
+
+export const noSum: CellSum = { cell: { counts: {}, metrics: {} }, flat: [] };
 
 /** Place of a metric in a set of metrics. */
 export const bitOf = (metric: Vital): number => 1 << vitals.indexOf(metric);
@@ -39,6 +49,7 @@ const bins = lastBin + 1;
 const fields = 5;
 const conversionPrefix = 'conv:';
 const nothing: Tallies['converted'] = [];
+const noPairs = new Int32Array();
 /** Conversions are declared, so names are few; a bound all the same. */
 const mostNames = 4_000;
 
@@ -102,12 +113,13 @@ function named(names: Names, text: string, bytes: Uint8Array, hash: number): Nam
 
 /** Everything it needs is allocated once: a cold start reads hundreds of thousands of cells. */
 export function createCellAdder(): CellAdder {
-  const counts = new Float64Array(vitals.length * bins);
+  const counts = new Int32Array(vitals.length * bins);
   const sums = new Float64Array(vitals.length * fields);
   const low = new Int32Array(vitals.length);
   const high = new Int32Array(vitals.length);
   let names = newNames();
-  let base: Cell = noCell;
+  let { cell: base, flat } = noSum;
+  const pairs = new Int32Array(2 * bins);
   /** Metrics that are in the arrays above; the others are as in `base`. */
   let loaded = 0;
   let isOpen = false;
@@ -152,11 +164,10 @@ export function createCellAdder(): CellAdder {
     return named(names, text, own, hashOf(own, 0, own.length));
   };
 
-  const addBin = (vital: number, bin: number, by: number): void => {
-    const place = vital * bins + bin;
-    counts[place] = (counts[place] ?? 0) + by;
-    if (bin < (low[vital] ?? 0)) low[vital] = bin;
-    if (bin > (high[vital] ?? 0)) high[vital] = bin;
+  /** Bins from `first` to `last` may have something in them. */
+  const widen = (vital: number, first: number, last: number): void => {
+    if (first < (low[vital] ?? 0)) low[vital] = first;
+    if (last > (high[vital] ?? 0)) high[vital] = last;
   };
   const addField = (vital: number, field: number, by: number): void => {
     const place = vital * fields + field;
@@ -168,9 +179,15 @@ export function createCellAdder(): CellAdder {
     high[vital] = 0;
     const known = base.metrics[vitals[vital] ?? ''];
     if (known === undefined) return;
-    for (const [field, sum] of [known.n, known.sum, known.sumLn / lnStep, known.bad1, known.bad2].entries())
-      addField(vital, field, sum);
-    for (const [bin, count] of known.hist) addBin(vital, bin, count);
+    addField(vital, 0, known.n);
+    addField(vital, 1, known.sum);
+    addField(vital, 2, known.sumLn / lnStep);
+    addField(vital, 3, known.bad1);
+    addField(vital, 4, known.bad2);
+    const from = flat[vital] ?? noPairs;
+    const first = vital * bins;
+    for (let i = 0; i < from.length; i += 2) counts[first + (from[i] ?? 0)] = from[i + 1] ?? 0;
+    widen(vital, from[0] ?? lastBin, from[from.length - 2] ?? 0);
   };
 
   const addMetric = (by: 1 | -1, without: number): void => {
@@ -183,31 +200,65 @@ export function createCellAdder(): CellAdder {
       if (!isCut) addField(vital, field, by * sum);
     }
     if (bytes[at++] !== version) throw new RangeError(`no histogram of version ${version} at byte ${at - 1}`);
-    let bin = 0;
-    for (let left = unsigned(); left > 0; left--) {
-      bin += unsigned();
-      const count = signed();
-      if (bin > lastBin || at > bytes.length) throw new RangeError(`the histogram ends early at byte ${at}`);
-      if (!isCut) addBin(vital, bin, by * count);
-    }
+    addHistogram(vital, isCut ? 0 : by);
   };
 
-  const finishMetric = (vital: number, before: Observations | undefined): Observations | null => {
+  /** The inner loop of a cold start: nearly all integers are one byte, and locals are cheaper than what closures share. */
+  const addHistogram = (vital: number, by: number): void => {
+    const from = bytes;
+    const first = vital * bins;
+    let left = unsigned();
+    let here = at;
+    let bin = 0;
+    let lowest = -1;
+    for (; left > 0; left--) {
+      let gap = from[here++] ?? 0;
+      if (gap >= 128) {
+        at = here - 1;
+        gap = unsigned();
+        here = at;
+      }
+      let zigzag = from[here++] ?? 0;
+      if (zigzag >= 128) {
+        at = here - 1;
+        zigzag = unsigned();
+        here = at;
+      }
+      bin += gap;
+      if (bin > lastBin || here > from.length) throw new RangeError(`the histogram ends early at byte ${here}`);
+      if (lowest < 0) lowest = bin;
+      const count = zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2;
+      counts[first + bin] = (counts[first + bin] ?? 0) + by * count;
+    }
+    at = here;
+    if (lowest >= 0 && by !== 0) widen(vital, lowest, bin);
+  };
+
+  /** Leaves the histogram in `pairs` as well, and says how much of it is filled. */
+  const finishMetric = (vital: number, before: Observations | undefined) => {
     const field = (of: number) => sums[vital * fields + of] ?? 0;
     const known = before === undefined ? [] : before.hist;
     const hist: (readonly [number, number])[] = [];
+    const first = vital * bins;
+    const last = high[vital] ?? 0;
+    const from = flat[vital] ?? noPairs;
     let next = 0;
-    for (let bin = low[vital] ?? 0; bin <= (high[vital] ?? 0); bin++) {
-      const count = counts[vital * bins + bin] ?? 0;
-      if (count === 0) continue;
-      while ((known[next]?.[0] ?? bins) < bin) next++;
-      const pair = known[next];
-      hist.push(pair !== undefined && pair[0] === bin && pair[1] === count ? pair : [bin, count]);
+    let filled = 0;
+    for (let bin = low[vital] ?? 0; bin <= last; bin++) {
+      const count = counts[first + bin] ?? 0;
+      const isKnown = next < from.length && from[next] === bin;
+      if (count !== 0) {
+        const same = isKnown && from[next + 1] === count ? known[next / 2] : undefined;
+        hist.push(same ?? [bin, count]);
+        pairs[filled++] = bin;
+        pairs[filled++] = count;
+      }
+      if (isKnown) next += 2;
     }
     const isEmpty = field(0) === 0 && field(1) === 0 && field(2) === 0 && hist.length === 0;
-    return isEmpty
-      ? null
-      : { n: field(0), sum: field(1), sumLn: field(2) * lnStep, bad1: field(3), bad2: field(4), hist };
+    if (isEmpty) return null;
+    const after = { n: field(0), sum: field(1), sumLn: field(2) * lnStep, bad1: field(3), bad2: field(4), hist };
+    return { after, flat: pairs.slice(0, filled) };
   };
 
   const sumOfCounts = (): Counts => {
@@ -237,10 +288,11 @@ export function createCellAdder(): CellAdder {
       if (names.sorted.length > mostNames) names = newNames();
       isOpen = true;
       counted = false;
-      base = from;
-      for (const text in from.counts) {
+      base = from.cell;
+      flat = from.flat;
+      for (const text in base.counts) {
         const { slot } = nameOf(text);
-        names.sums[slot] = from.counts[text] ?? 0;
+        names.sums[slot] = base.counts[text] ?? 0;
       }
     },
     add(blob, by, without) {
@@ -272,14 +324,18 @@ export function createCellAdder(): CellAdder {
     },
     finish() {
       const metrics: { [metric: string]: Observations } = {};
+      const flats: (Int32Array | undefined)[] = [];
       for (const [vital, metric] of vitals.entries()) {
         const before = base.metrics[metric];
-        const after = (loaded & (1 << vital)) === 0 ? before : finishMetric(vital, before);
-        if (after != null) metrics[metric] = after;
+        const isTouched = (loaded & (1 << vital)) !== 0;
+        const finished = isTouched ? finishMetric(vital, before) : null;
+        const after = isTouched ? finished?.after : before;
+        if (after !== undefined) metrics[metric] = after;
+        flats.push(isTouched ? finished?.flat : flat[vital]);
       }
       const cell = { counts: counted ? sumOfCounts() : base.counts, metrics };
       clear();
-      return cell;
+      return { cell, flat: flats };
     },
   };
 }

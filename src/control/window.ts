@@ -1,7 +1,7 @@
-import type { Cell, EvidenceArm, Stratum, Trials } from '../domain/evidence.ts';
+import type { EvidenceArm, Stratum, Trials } from '../domain/evidence.ts';
 import { isMetric } from '../domain/metrics.ts';
 import type { CellRow } from '../store/store.ts';
-import { bitOf, type CellAdder, createCellAdder, noCell, type Tallies } from './cell-adder.ts';
+import { bitOf, type CellAdder, type CellSum, createCellAdder, noSum, type Tallies } from './cell-adder.ts';
 
 type StampedRow = CellRow & { readonly flush: number };
 type Cuts = readonly (readonly [metric: string, since: number])[];
@@ -49,9 +49,17 @@ interface Bucket {
 
 interface ArmHour {
   readonly buckets: Map<number, Bucket>;
-  cell: Cell;
-  /** A cut has changed what counts: `cell` is to be summed up again. */
+  sum: CellSum;
+  /** A cut has changed what counts: `sum` is to be summed up again. */
   isStale: boolean;
+}
+
+/** New rows of one hour of one arm. */
+interface News {
+  readonly of: ArmHour;
+  readonly epoch: number;
+  readonly arm: EvidenceArm;
+  readonly rows: readonly StampedRow[];
 }
 
 interface Hour extends PerArm<ArmHour> {
@@ -67,7 +75,7 @@ const hourMs = 3_600_000;
 const usualMaturity = 30 * 60_000;
 const neverMature: Maturity = { asOf: Number.NEGATIVE_INFINITY, maturities: new Map() };
 const arms = ['treatment', 'control'] as const;
-const newArmHour = (): ArmHour => ({ buckets: new Map(), cell: noCell, isStale: false });
+const newArmHour = (): ArmHour => ({ buckets: new Map(), sum: noSum, isStale: false });
 
 export function createWindow(bucketMs: number, adder: CellAdder = createCellAdder()): EvidenceWindow {
   const hours = new Map<string, Hour>();
@@ -106,9 +114,9 @@ export function createWindow(bucketMs: number, adder: CellAdder = createCellAdde
 
   const freshen = (of: ArmHour): void => {
     if (!of.isStale) return;
-    adder.start(noCell);
+    adder.start(noSum);
     for (const { start, blob } of of.buckets.values()) adder.add(blob, 1, cutFrom(start));
-    of.cell = adder.finish();
+    of.sum = adder.finish();
     of.isStale = false;
   };
 
@@ -118,10 +126,11 @@ export function createWindow(bucketMs: number, adder: CellAdder = createCellAdde
     if (at > known[arm]) known[arm] = at;
   };
 
-  const takeInto = (of: ArmHour, arm: EvidenceArm, rows: readonly StampedRow[]): void => {
+  const takeInto = ({ of, epoch, arm, rows }: News): void => {
     freshen(of);
-    adder.start(of.cell);
-    for (const { epoch, bucket: start, blob, flush: stamp } of rows) {
+    adder.start(of.sum);
+    let heardAt = 0;
+    for (const { bucket: start, blob, flush: stamp } of rows) {
       const before = of.buckets.get(start);
       // Of two reads that overlap, the older may answer last.
       if (before !== undefined && before.flush >= stamp) continue;
@@ -129,10 +138,11 @@ export function createWindow(bucketMs: number, adder: CellAdder = createCellAdde
       if (before !== undefined) adder.add(before.blob, -1, cut);
       const tallies = adder.add(blob, 1, cut);
       of.buckets.set(start, { start, flush: stamp, blob, tallies });
-      hear(epoch, arm, tallies.newestAt);
+      if (tallies.newestAt > heardAt) heardAt = tallies.newestAt;
       for (const [name] of tallies.converted) conversions.add(name);
     }
-    of.cell = adder.finish();
+    of.sum = adder.finish();
+    hear(epoch, arm, heardAt);
   };
 
   const strataOf = (hour: Hour, stage: number, names: readonly string[], cuts: readonly number[]): Stratum => {
@@ -143,8 +153,8 @@ export function createWindow(bucketMs: number, adder: CellAdder = createCellAdde
       epoch: hour.epoch,
       stage,
       hour: hour.hour,
-      treatment: treatment.cell,
-      control: control.cell,
+      treatment: treatment.sum.cell,
+      control: control.sum.cell,
       mature: { treatment: trials.treatment.mature, control: trials.control.mature },
       converted: { treatment: trials.treatment.converted, control: trials.control.converted },
     };
@@ -176,17 +186,18 @@ export function createWindow(bucketMs: number, adder: CellAdder = createCellAdde
   return {
     newestFlush: () => flush,
     take(rows) {
-      const news = new Map<ArmHour, { readonly arm: EvidenceArm; readonly rows: StampedRow[] }>();
+      const news = new Map<ArmHour, News & { readonly rows: StampedRow[] }>();
       for (const row of rows) {
         if (row.flush > flush) flush = row.flush;
         if (row.arm === 'rest') continue;
         const hour = hourOf(row.epoch, row.bucket);
         hour.settled = null;
-        const known = news.get(hour[row.arm]);
-        if (known === undefined) news.set(hour[row.arm], { arm: row.arm, rows: [row] });
+        const of = hour[row.arm];
+        const known = news.get(of);
+        if (known === undefined) news.set(of, { of, epoch: row.epoch, arm: row.arm, rows: [row] });
         else known.rows.push(row);
       }
-      for (const [of, { arm, rows: its }] of news) takeInto(of, arm, its);
+      for (const its of news.values()) takeInto(its);
     },
     cut(cuts) {
       if (cuts.length === since.size && cuts.every(([metric, from]) => since.get(metric) === from)) return;
@@ -245,12 +256,12 @@ export function createWindow(bucketMs: number, adder: CellAdder = createCellAdde
     if (gone.length === 0) return;
     freshen(of);
     hour.settled = null;
-    adder.start(of.cell);
+    adder.start(of.sum);
     for (const bucket of gone) {
       adder.add(bucket.blob, -1, cutFrom(bucket.start));
       of.buckets.delete(bucket.start);
     }
-    of.cell = adder.finish();
+    of.sum = adder.finish();
   }
 }
 

@@ -68,12 +68,15 @@ export function createRumStore(driver: Driver, writer = 'main'): RumStore {
     },
 
     async cellsSince(rollout, flush, marginals, most) {
-      const which = sql`rollout = ${rollout} and flush > ${flush} and ${marginals ? sql`dim <> ''` : sql`dim = ''`}`;
-      const last = sql`coalesce((select flush from rum_cell where ${which} order by flush limit 1 offset ${(most ?? 1) - 1}),
-        ${Number.MAX_SAFE_INTEGER})`;
-      const rows = await driver.all(sql`select ${cellColumns}, flush from rum_cell
-        where ${which}${most === undefined ? sql`` : sql` and flush <= ${last}`} order by bucket, epoch, arm, dim, val`);
-      return rows.map(stampedCellOf);
+      const which = sql`rollout = ${rollout} and ${marginals ? sql`dim <> ''` : sql`dim = ''`}`;
+      const select = sql`select ${cellColumns}, flush from rum_cell where ${which}`;
+      const since = sql`${select} and flush > ${flush}`;
+      if (most === undefined) return (await driver.all(sql`${since} order by ${cellOrder}`)).map(stampedCellOf);
+      const rows = (await driver.all(sql`${since} order by flush, ${cellOrder} limit ${most}`)).map(stampedCellOf);
+      const last = rows.length < most ? undefined : rows.at(-1);
+      if (last === undefined) return rows;
+      const whole = await driver.all(sql`${select} and flush = ${last.flush} order by ${cellOrder}`);
+      return [...rows.filter((row) => row.flush < last.flush), ...whole.map(stampedCellOf)];
     },
     async sumsSince(rollout, flush) {
       const rows = await driver.all(sql`select rollout, epoch, arm, blob, writer, flush from rum_sum
@@ -110,6 +113,7 @@ const unitKey = ['rollout', 'epoch', 'unit'];
 const sumKey = ['rollout', 'epoch', 'arm', 'writer'];
 const statKey = ['bucket', 'reason', 'writer'];
 const cellColumns = raw('rollout, epoch, bucket, arm, dim, val, blob');
+const cellOrder = raw('bucket, epoch, arm, dim, val');
 
 function stepsOf(batch: RumBatch, writer: string): Step[] {
   const { flush } = batch;
