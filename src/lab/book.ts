@@ -80,7 +80,10 @@ export interface Book {
   visitAll(to: To, from: number, roster: Roster, crowd: Crowd): void;
   /** Forgets units of which nothing was heard since `before`, epoch ms: one that comes back is another. */
   forget(before: number): void;
-  /** Evidence so far. `asOf` never goes back. What did not change since the last call is the same object. */
+  /**
+   * Evidence so far. `asOf` never goes back. What did not change since the last call is the same object. `shards` and
+   * `shardCounts` are made when they are first read, which has to be before more is booked.
+   */
   evidence(asOf: number, about: About): Evidence;
 }
 
@@ -147,6 +150,8 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
   const newest = { epoch: -1, treatment: Number.NEGATIVE_INFINITY, control: Number.NEGATIVE_INFINITY };
   const everIssued = { crossed: 0, issued: 0 };
   let visits = 0;
+  /** Goes up when something is booked. */
+  let version = 0;
   let firstAt = Number.POSITIVE_INFINITY;
   let last: Hour | null = null;
 
@@ -521,15 +526,19 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
 
   return {
     issue(to, unit, at) {
+      version += 1;
       memberOf(to, unit, at);
     },
     view(to, unit, at, report) {
+      version += 1;
       bookView(to, memberOf(to, unit, at), at, report);
     },
     visit(to, at, outcome, shift, network) {
+      version += 1;
       bookVisit(to, at, rosterOfOne(outcome), 0, shift, network ?? null);
     },
     visitAll(to, from, roster, { n, who, after, shift, network }) {
+      version += 1;
       for (let i = 0; i < n; i++)
         bookVisit(to, from + (after[i] ?? 0), roster, who[i] ?? 0, shift[i] ?? 0, network[i] ?? null);
     },
@@ -551,8 +560,12 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
           if (ripen(hour[arm], bucketMs, asOf - about.matureLagMs, ripeBefore)) hour.stratum = null;
       while ((messages[0]?.start ?? asOf) < asOf - ingestMs) messages.shift();
       const isNow = about.epoch === newest.epoch;
-      const shards = once(shardsOf(ledger));
-      const counted = once(shardCountsOf(shardCounts, counters.names));
+      const stamp = version;
+      const inTime = (): void => {
+        if (version !== stamp) throw new Error('read the shards of evidence before more is booked');
+      };
+      const shards = once(inTime, () => shardsOf(ledger));
+      const counted = once(inTime, () => shardCountsOf(shardCounts, counters.names));
       return {
         asOf,
         bucketMs,
@@ -645,41 +658,41 @@ function unitsOf(ledger: UnitLedger): Evidence['units'] {
 }
 
 /** Few looks read the shards, and their objects cost more than the rest of the evidence: made when they are read. */
-function shardsOf(ledger: UnitLedger): () => Evidence['shards'] {
-  const now = ledger.shards();
-  return () => {
-    const found: { [metric: string]: PerArm<Shards> } = {};
-    for (const { vital, metric } of byName) {
-      const [treatment, control] = [now(slotOf(metric, 'treatment')), now(slotOf(metric, 'control'))];
-      if (treatment.length + control.length > 0) found[vital] = { treatment, control };
-    }
-    return found;
-  };
-}
-
-/** Counters that were never counted by shard are left out. Columns: arm, shard, counter. */
-function shardCountsOf(counts: Float64Array, names: readonly string[]): () => Evidence['shardCounts'] {
-  const now = counts.slice();
-  return () => {
-    const found: { [name: string]: PerArm<readonly number[]> } = {};
-    const column = (at: number, arm: EvidenceArm): readonly number[] =>
-      Array.from(
-        { length: shardCount },
-        (_, shard) => now[(sideOf(arm) * shardCount + shard) * names.length + at] ?? 0,
-      );
-    for (const [at, name] of names.entries())
-      if (!isZero(now, at, names.length))
-        found[name] = { treatment: column(at, 'treatment'), control: column(at, 'control') };
-    return found;
-  };
-}
-
-function once<T>(make: () => T): () => T {
+function once<T>(check: () => void, make: () => T): () => T {
   let made: { readonly value: T } | null = null;
   return () => {
+    if (made === null) check();
     made ??= { value: make() };
     return made.value;
   };
+}
+
+function shardsOf(ledger: UnitLedger): Evidence['shards'] {
+  const found: { [metric: string]: PerArm<Shards> } = {};
+  for (const { vital, metric } of byName) {
+    const [treatment, control] = [slotOf(metric, 'treatment'), slotOf(metric, 'control')];
+    if (ledger.isEmpty(treatment) && ledger.isEmpty(control)) continue;
+    found[vital] = { treatment: ledger.shards(treatment), control: ledger.shards(control) };
+  }
+  return found;
+}
+
+/** Counters that were never counted by shard are left out. Columns: arm, shard, counter. */
+function shardCountsOf(counts: Float64Array, names: readonly string[]): Evidence['shardCounts'] {
+  const found: { [name: string]: PerArm<readonly number[]> } = {};
+  for (const [at, name] of names.entries()) {
+    if (isZero(counts, at, names.length)) continue;
+    const [treatment, control] = [columnOf(counts, at, names.length, 0), columnOf(counts, at, names.length, 1)];
+    found[name] = { treatment, control };
+  }
+  return found;
+}
+
+function columnOf(counts: Float64Array, counter: number, width: number, side: number): number[] {
+  const column: number[] = [];
+  for (let shard = 0; shard < shardCount; shard++)
+    column.push(counts[(side * shardCount + shard) * width + counter] ?? 0);
+  return column;
 }
 
 function isZero(counts: Float64Array, from: number, step: number): boolean {
