@@ -191,7 +191,8 @@ export function awaitConversion(arm: HourArm, start: number, conversion: number)
 export function ripen(arm: HourArm, bucketMs: number, matureBefore: number, ripeBefore: readonly number[]): boolean {
   let changed = false;
   if (arm.young.size === 0) return changed;
-  for (const [start, young] of arm.young) {
+  for (const young of arm.young.values()) {
+    const { start } = young;
     if (young.silent && start + bucketMs <= matureBefore) {
       young.silent = false;
       arm.mature.issued += young.issued;

@@ -26,8 +26,8 @@ export interface UnitLedger {
   isEmpty(slot: number): boolean;
   clear(slot: number): void;
   sums(slot: number): UnitSums;
-  /** The shards as they are now, of any slot; made when they are read. None of a slot without page views. */
-  shards(): (slot: number) => Shards;
+  /** None of a slot without page views. */
+  shards(slot: number): Shards;
 }
 
 export function createUnitLedger(slots: number): UnitLedger {
@@ -78,10 +78,7 @@ export function createUnitLedger(slots: number): UnitLedger {
         bins: clustered(at + 9),
       };
     },
-    shards() {
-      const now = shards.slice();
-      return (slot) => shardsOf(now.subarray(slot * shardSize, (slot + 1) * shardSize));
-    },
+    shards: (slot) => shardsOf(shards.subarray(slot * shardSize, (slot + 1) * shardSize)),
   };
 }
 

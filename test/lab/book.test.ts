@@ -6,7 +6,7 @@ import { clusterSums } from '../../src/domain/stats/cluster.ts';
 import { valueOfBin } from '../../src/lab/bin-values.ts';
 import { type About, createBook, type ViewReport } from '../../src/lab/book.ts';
 import { createChance } from '../../src/lab/chance.ts';
-import type { UnitOutcome } from '../../src/lab/roster.ts';
+import { rosterOf, type UnitOutcome } from '../../src/lab/roster.ts';
 import { hour, minute, monday } from '../support/a-rollout.ts';
 
 const lcp = vitals.indexOf('LCP');
@@ -96,6 +96,47 @@ describe('a book', () => {
     ]);
     // 3 page views of the busy one, 1 and 1 of the other.
     expect(units.LCP?.treatment).toMatchObject({ k: 3, n: 5, nn: 11 });
+  });
+
+  it('books a crowd as it books its visits one by one', () => {
+    const [single, bulk] = [aBook(), aBook()];
+    const chance = createChance(8);
+    const units = Array.from({ length: 40 }, (_, i) => {
+      const bins = Array.from({ length: i % 4 }, () => 300 + chance.below(150));
+      const conversions = i % 7 === 0 ? [{ conversion: 0, lagMs: i * minute }] : [];
+      const metrics = [{ metric: lcp, bins, sways: i % 2 === 0 }];
+      return outcome({ silent: i % 9 === 0, views: 3, errViews: i % 3, ends: 2, metrics, conversions });
+    });
+    const column = (below: number) => Array.from({ length: 500 }, () => chance.below(below));
+    const crowd = { n: 450, who: column(40), after: column(90 * minute), shift: column(3), network: column(1) };
+    bulk.visitAll(control, monday, rosterOf(units), crowd);
+    for (let i = 0; i < crowd.n; i++)
+      single.visit(
+        control,
+        monday + (crowd.after[i] ?? 0),
+        units[crowd.who[i] ?? 0] ?? outcome({}),
+        crowd.shift[i] ?? 0,
+      );
+    const [a, b] = [single, bulk].map((book) => JSON.stringify(book.evidence(monday + 2 * hour, about)));
+    expect(b).toBe(a);
+  });
+
+  it('counts page views in the shards of their units', () => {
+    const book = aBook();
+    for (let unit = 0; unit < 64; unit++) book.visit(control, monday, outcome({ views: 3, errViews: unit % 2 }), 0);
+    const { shardCounts } = book.evidence(monday + minute, about);
+    expect(shardCounts.views?.control).toEqual(Array.from({ length: 64 }, () => 3));
+    expect(shardCounts.errViews?.control).toEqual(Array.from({ length: 64 }, (_, shard) => shard % 2));
+  });
+
+  it('will not read shards that have moved on since', () => {
+    const book = aBook();
+    book.visit(control, monday, outcome({}), 0);
+    const [read, unread] = [book.evidence(monday, about), book.evidence(monday, about)];
+    expect(read.shardCounts.exposed?.control[0]).toBe(1);
+    book.visit(control, monday, outcome({}), 0);
+    expect(read.shardCounts.exposed?.control[1]).toBe(0);
+    expect(() => unread.shardCounts).toThrow('before more is booked');
   });
 
   it('has unit sums that equal a recount unit by unit', () => {
