@@ -19,7 +19,10 @@ export interface LookDeps {
 export interface Look {
   readonly papers: Papers;
   readonly evidence: Evidence;
+  /** Verdicts alone: what most looks are for. */
   readonly judged: Judged;
+  /** The same with its numbers and sentences, made when somebody asks: they cost ten times the verdicts. */
+  told(): Judged;
 }
 
 /** Which stage each epoch of a rollout belonged to. */
@@ -91,5 +94,15 @@ export async function lookAt(
         deps.evidence.read(rollout, stages, matureLagOf(papers), now, { maturities: maturitiesOf(papers), segments }),
       ),
   ]);
-  return { papers, evidence, judged: judge({ ...papers, evidence, rollout, world, look: kind, now }) };
+  const question = { ...papers, evidence, rollout, world, look: kind, now };
+  let told: Judged | null = null;
+  return {
+    papers,
+    evidence,
+    judged: judge({ ...question, detail: false }),
+    told() {
+      told ??= judge({ ...question, detail: true });
+      return told;
+    },
+  };
 }

@@ -80,7 +80,9 @@ const isWatched = ({ state }: Rollout) =>
  * made up. The first beat after a start looks quickly at everything: it may lower, it never raises.
  */
 export function createTicker(deps: TickDeps): Ticker {
-  const seen = new Map<string, Seen & { readonly epoch: number }>();
+  /** Newest look, and newest full one: a quick look completes it. */
+  const full = new Map<string, { readonly epoch: number; readonly told: () => Seen }>();
+  const seen = new Map<string, { readonly epoch: number; readonly told: () => Seen }>();
   // Due times of full looks, on the monotonic clock. After a start they begin anew, with a quick look.
   const lastFull = new Map<string, number>();
   const lastSegments = new Map<string, number>();
@@ -131,6 +133,27 @@ export function createTicker(deps: TickDeps): Ticker {
     return caution[again.judged.outcome.action] < caution[found.judged.outcome.action] ? found : again;
   }
 
+  /** For people, who ask far less often than the ticker looks. */
+  function remember({ id, state }: Rollout, look: Look, kind: 'full' | 'quick', { wall }: Now): void {
+    const newest = (): Seen => {
+      const { readings, outcome } = look.told();
+      return { at: wall, readings, waitingFor: outcome.waitingFor };
+    };
+    const before = full.get(id);
+    const completes = kind === 'quick' && before?.epoch === state.epoch;
+    const told = completes ? () => refreshed(before.told(), newest()) : newest;
+    if (kind === 'full') full.set(id, { epoch: state.epoch, told });
+    seen.set(id, { epoch: state.epoch, told });
+  }
+
+  /** What was seen last is still told; the evidence behind it is let go. */
+  function forget(rollout: Rollout): void {
+    deps.evidence.forget(rollout);
+    full.delete(rollout.id);
+    const last = seen.get(rollout.id)?.told();
+    if (last !== undefined) seen.set(rollout.id, { epoch: rollout.state.epoch, told: () => last });
+  }
+
   async function look(rollout: Rollout, kind: 'full' | 'quick', now: Now): Promise<void> {
     // What cannot be read is no data, and no data is judged like any other: a live rollout ends up held.
     const read: LookDeps['evidence']['read'] = (...about) =>
@@ -144,24 +167,23 @@ export function createTicker(deps: TickDeps): Ticker {
     const found = await lookAt({ ...deps, evidence: { read } }, rollout, kind, now, segments);
     // A rise is looked at again too: one segment that is surely worse keeps it where it is.
     const explains = (lowers(found, rollout) || found.judged.outcome.action === 'ramp') && !segments;
-    const { papers, evidence, judged } = explains ? await explained(found, rollout, kind, now) : found;
-    const { outcome, rollout: after, readings } = judged;
-    const told = { at: now.wall, readings, waitingFor: outcome.waitingFor };
-    const before = seen.get(rollout.id);
-    const completes = kind === 'quick' && before?.epoch === rollout.state.epoch;
-    seen.set(rollout.id, { ...(completes ? refreshed(before, told) : told), epoch: rollout.state.epoch });
+    const final = explains ? await explained(found, rollout, kind, now) : found;
+    remember(rollout, final, kind, now);
+    const { papers, evidence, judged } = final;
+    const { rollout: after } = judged;
     if (after.state.version === rollout.state.version) {
       await deps.store.saveProgress(rollout.id, rollout.state.version, after.progress, after.references);
       return;
     }
     const { plan, policy } = papers;
+    const told = final.told();
     await deps.change(
       {
         before: rollout,
-        after,
+        after: told.rollout,
         plan,
-        outcome,
-        readings,
+        outcome: told.outcome,
+        readings: told.readings,
         evidence,
         actor: null,
         reason: null,
@@ -184,14 +206,14 @@ export function createTicker(deps: TickDeps): Ticker {
           });
           await breathe();
         }
-        for (const before of remembered) if (rollouts.every(({ id }) => id !== before.id)) deps.evidence.forget(before);
+        for (const before of remembered) if (rollouts.every(({ id }) => id !== before.id)) forget(before);
         remembered = rollouts;
         lastBeatAt = now.wall;
       } finally {
         beating = false;
       }
     },
-    seen: (id) => seen.get(id) ?? null,
+    seen: (id) => seen.get(id)?.told() ?? null,
     lastBeatAt: () => lastBeatAt,
   };
 }

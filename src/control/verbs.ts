@@ -131,7 +131,7 @@ export function createVerbs(deps: VerbDeps): Verbs {
     const { plan, policy } = await deps.library.papers(rollout);
     const look =
       looksFirst.includes(verb) && rollout.state.stage >= 0 ? await lookAt(deps, rollout, 'full', now) : null;
-    const looked: Looked | null = look?.judged.looked ?? null;
+    const looked: Looked | null = look?.told().looked ?? null;
     const world = await worldOf(deps.store, rollout, plan, now.wall);
     if (verb === 'rearm') await refuseRearmOfOne(rollout);
     const after = applyVerb(
@@ -151,7 +151,7 @@ export function createVerbs(deps: VerbDeps): Verbs {
       transition: transitionOf(verb, rollout.state)?.id ?? null,
       cause: `actor:${by.actor}`,
       because: `${by.actor}: ${verb}`,
-      waitingFor: look?.judged.outcome.waitingFor ?? [],
+      waitingFor: look?.told().outcome.waitingFor ?? [],
     };
     const decision = await deps.change(
       {
@@ -159,7 +159,7 @@ export function createVerbs(deps: VerbDeps): Verbs {
         after,
         plan,
         outcome,
-        readings: look?.judged.readings ?? [],
+        readings: look?.told().readings ?? [],
         evidence: null,
         actor: by.actor,
         reason: by.reason,
