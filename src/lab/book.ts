@@ -111,6 +111,8 @@ interface Unit {
 
 /** One for all: most units never convert. */
 const noConversion: ReadonlySet<number> = new Set();
+/** Copied: an array that grows takes more room than it needs. */
+const unseen: readonly (UnitTotals | undefined)[] = vitals.map(() => undefined);
 
 const minuteMs = 60_000;
 const hourMs = 3_600_000;
@@ -233,7 +235,7 @@ export function createBook({ bucketMs, conversions, watched = null }: BookOption
       erred: false,
       lastMinute: Math.floor(at / minuteMs),
       converted: noConversion,
-      totals: [],
+      totals: unseen.slice(),
     };
     members[to.arm].set(unit, fresh);
     issued(to, shard, at);
