@@ -50,6 +50,7 @@ export function describeStories(io: Io, reports: readonly StoryReport[], { plan,
     if (report.expect !== 'completed' && report.expect !== 'not_killed') continue;
     lines.push(`${report.story}: false kills ${percent(share)} (95 % sure: ${percent(low)} to ${percent(high)})`);
   }
+  lines.push('A stage older than two hours is looked at every fifth minute: kills there are at most 4 minutes late.');
   const quiet = reports.find(({ expect }) => expect === 'completed') ?? reports[0];
   if (quiet !== undefined && quiet.power.length > 0)
     lines.push(`What the traffic of ${quiet.story} can tell:`, ...powerLines(quiet.power));

@@ -37,8 +37,9 @@ Examples:
   $ node examples/simulate-stdio/drive.mjs --slower 2
 
 The policy and signals of a plan are looked for beside it. Without --faults, the stories that come with tidegate are
-told. Approvals, windows and manual starts are taken as given at once. Exit code 3: a story ended otherwise than it
-expects; 4: a file is wrong.`;
+told. Approvals, windows and manual starts are taken as given at once. Rollouts are looked at every minute for the first
+two hours of a stage and while a kill gate sees a breach, else every fifth: a kill is then at most 4 minutes late. Exit
+code 3: a story ended otherwise than it expects; 4: a file is wrong.`;
 
 export function simulate(program: Command, io: Io): void {
   program

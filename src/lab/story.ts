@@ -8,7 +8,7 @@ export const devices = ['mobile', 'desktop', 'tablet'] as const;
 /** The visitors, before anything is wrong with the treatment. */
 const World = z
   .strictObject({
-    /** Units a second over the whole audience, mean of a day. */
+    /** Units a second over the whole audience, mean of a day; 3 unless the story says otherwise. */
     rate: z.number().gt(0).max(1000).prefault(3),
     /** How far the rate swings around its mean in a day. */
     dailyRate: Share.prefault('50%'),
