@@ -103,17 +103,19 @@ describe('who may', () => {
   });
 
   it('a policy that only tightens asks for policy.tighten, and any other for policy.loosen', async () => {
-    const as = async (role: 'ci' | 'approver') => api.as(await api.token(role));
-    const [ci, approver] = [await as('ci'), await as('approver')];
+    const as = async (role: 'ci' | 'approver' | 'operator') => api.as(await api.token(role));
+    const [ci, approver, operator] = [await as('ci'), await as('approver'), await as('operator')];
     const { gates } = aPolicyDocument().spec;
     const margin = (percent: number, version: number, more: object = {}) => {
       const tests = [{ type: 'relative' as const, margin: `${percent}%`, confidence: 'lower_bound' as const }];
       return aPolicyDocument({ gates: gates.map((gate) => ({ ...gate, tests })), ...more }, version);
     };
     const put = (client: typeof ci, policy: object) => client.send('put', '/policies/web', policy);
-    const refused = await put(ci, margin(50, 2));
-    expect(refused.status).toBe(403);
-    expect(refused.body.detail).toContain('policy.tighten is not among the permissions of the role ci');
+    const tighter = await put(operator, margin(50, 2));
+    expect(tighter.status).toBe(403);
+    const looser = await put(operator, margin(150, 2));
+    expect(looser.status).toBe(403);
+    expect(looser.body.detail).toContain('policy.loosen is not among the permissions of the role operator');
     expect((await put(ci, margin(150, 2))).status).toBe(200);
     expect((await put(approver, margin(50, 3))).status).toBe(200);
     // One field tighter and another looser, nothing at all, and a policy that nobody has seen yet.

@@ -31,10 +31,10 @@ interface LatencyMix {
 /** A gate on the 75th percentile also hears the rest of the distribution (stats.md §6); any other is about itself. */
 const vectorOf75: { readonly [q in Quantile]: number } = {
   0.5: 0.05,
-  0.75: 0.3,
+  0.75: 0.25,
   0.9: 0.1,
   0.95: 0.1,
-  0.99: 0.05,
+  0.99: 0.1,
 };
 const meanOf75 = 0.4;
 

@@ -200,7 +200,13 @@ function textOf(
     parts.push(`${measured.units.treatment} and ${measured.units.control} of ${gate.minSamples} units per arm`);
   // The interval is of the quantile alone; the evidence of a p75 gate hears the other quantiles and the mean too.
   const deciding = tests?.deciding ?? null;
-  if (says === 'breach' && deciding?.scale === 'relative' && low !== null && low < deciding.margin)
+  if (
+    says === 'breach' &&
+    deciding?.scale === 'relative' &&
+    deciding.confidence === 'lower_bound' &&
+    low !== null &&
+    low < deciding.margin
+  )
     parts.push(`the whole distribution of ${gate.signal} is worse, not this number alone`);
   if (says === 'breach' && streak.breach < gate.consecutive)
     parts.push(`window ${streak.breach} of ${gate.consecutive}`);

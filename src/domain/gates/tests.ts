@@ -55,7 +55,8 @@ export function testGate(gate: Gate, signal: Signal, measured: Measured, control
   return {
     logE: strict.length === 0 ? null : all ? weakest(strict, lenient) : average(equalShares(strict)),
     pointBreach: lenient.length > 0 && met && (strict.length === 0 || !all),
-    deciding: decidingOf(strict.length > 0 ? strict : lenient, all),
+    // Of tests that must all be met, the one with least evidence is what a breach hangs on.
+    deciding: decidingOf(all ? checked : strict.length > 0 ? strict : lenient, all),
     unproven: unprovenOf(gate.tests, signal, measured),
     controlToo: checked.some(({ controlToo }) => controlToo),
   };

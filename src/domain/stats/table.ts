@@ -10,14 +10,3 @@ export interface Table {
 export function swapArms({ xt, nt, xc, nc }: Table): Table {
   return { xt: xc, nt: nc, xc: xt, nc: nt };
 }
-
-export function sumTables(tables: readonly Table[]): Table {
-  const sum = { xt: 0, nt: 0, xc: 0, nc: 0 };
-  for (const { xt, nt, xc, nc } of tables) {
-    sum.xt += xt;
-    sum.nt += nt;
-    sum.xc += xc;
-    sum.nc += nc;
-  }
-  return sum;
-}
