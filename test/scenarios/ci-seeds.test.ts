@@ -66,6 +66,7 @@ describe('seeding from CI', () => {
 
   it('shows what would change, and ends with 2, without changing it', async () => {
     await apply();
+    await started();
     await file('rollouts-plan.yaml', stringify(aPlan({ soak: { bake: '3h' } })));
     await act(world.admin, 'hold', 'a change comes');
     const planned = await tidegate('plan', pathOf('rollouts-plan.yaml'));

@@ -49,7 +49,7 @@ describe('a kill while the tick is committing a ramp', () => {
     for (let race = 0; race < 50; race += 1) {
       const house = await after(minutes);
       const tick = house.beat();
-      await jobs(race % 25);
+      await jobs(2 * race);
       const acted = await house.verbs.act(where, 'kill', by);
       await Promise.all([tick, house.beat()]);
       raced[acted.decision.exposure.from === 10 ? 'before' : 'after'] += 1;
