@@ -56,15 +56,14 @@ export function worstDesignEffect(observations: number, units: number): number {
  * Design effect of a signal's trials, >= 1. Where a trial is a page view, units share their luck: the shards tell how
  * much of it, both arms together, and before they can the worst case is assumed.
  */
-export function trialNoise(source: ProportionSource, all: View, { shardCounts }: Evidence): number {
+export function trialNoise(source: ProportionSource, all: View, evidence: Evidence): number {
   const byView = source.event === 'end' || (source.event === 'error' && source.field === 'views');
   if (!byView) return 1;
   const { nt, nc } = proportionOf(all, source);
   const { treatment, control } = unitsIn(all).exposed;
-  const { views, errViews } = shardCounts;
   const measured = source.event === 'error' && treatment + control >= unitsForShards;
-  if (!measured || views === undefined || errViews === undefined)
-    return worstDesignEffect(nt + nc, treatment + control);
+  const { views, errViews } = measured ? evidence.shardCounts : {};
+  if (views === undefined || errViews === undefined) return worstDesignEffect(nt + nc, treatment + control);
   const clusters = (['treatment', 'control'] as const).flatMap((arm) =>
     views[arm].map((n, shard) => ({ n, y: errViews[arm][shard] ?? 0 })),
   );
