@@ -223,7 +223,7 @@ export const bench: Bench = {
     const judged = (evidence: Evidence, index: number): number => {
       const rollout = pick(live, index);
       const now = at(evidence.asOf - monday);
-      return judge({ ...about, evidence, rollout, look: 'full', now }).readings.length;
+      return judge({ ...about, evidence, rollout, look: 'full', detail: false, now }).readings.length;
     };
     return {
       contests: [
