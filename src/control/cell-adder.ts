@@ -2,6 +2,7 @@ import type { Cell, Counts, Observations } from '../domain/evidence.ts';
 import { lastBin } from '../domain/histogram.ts';
 import { isMetric } from '../domain/metrics.ts';
 import { type Vital, vitals } from '../domain/signal.ts';
+import { lnStep } from '../ingest/cell.ts';
 
 /** What one packed cell says of its units by itself, whatever it is added to. */
 export interface Tallies {
@@ -41,8 +42,6 @@ export const noSum: CellSum = { cell: { counts: {}, metrics: {} }, flat: [] };
 /** Place of a metric in a set of metrics. */
 export const bitOf = (metric: Vital): number => 1 << vitals.indexOf(metric);
 
-/** Logarithms are stored in these steps (`ingest/cell.ts`). */
-const lnStep = 2 ** -20;
 const version = 1;
 const bins = lastBin + 1;
 /** n, sum, lnSteps, bad1, bad2 */

@@ -25,7 +25,7 @@ export interface CellSums {
 }
 
 /** Logarithms are rounded to this step: then their sums are exact, in whatever order beacons arrive. */
-const lnStep = 2 ** -20;
+export const lnStep = 2 ** -20;
 
 export const emptyCell = (): CellSums => ({ newestAt: 0, counts: new Map(), metrics: new Map() });
 

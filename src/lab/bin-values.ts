@@ -1,6 +1,7 @@
 import { estimateOf, lastBin } from '../domain/histogram.ts';
 import { metrics } from '../domain/metrics.ts';
 import { type Vital, vitals } from '../domain/signal.ts';
+import { lnStep } from '../ingest/cell.ts';
 
 /** What one observation in a bin adds to the sums of a metric: columns, indexed by bin. */
 export interface BinValues {
@@ -14,9 +15,6 @@ export interface BinValues {
   /** The same by row: value, lnSteps, bad1, bad2. */
   readonly rows: Float64Array;
 }
-
-/** As in `ingest/cell.ts`. */
-export const lnStep = 2 ** -20;
 
 /** The integer that stands for a bin: what a simulated page view of this bin would have reported. */
 export function valueOfBin(bin: number): number {

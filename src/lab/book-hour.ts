@@ -1,7 +1,8 @@
 import type { Cell, EvidenceArm, Observations, Stratum, Trials } from '../domain/evidence.ts';
 import { type Histogram, lastBin } from '../domain/histogram.ts';
 import { vitals } from '../domain/signal.ts';
-import { binValues, lnStep } from './bin-values.ts';
+import { lnStep } from '../ingest/cell.ts';
+import { binValues } from './bin-values.ts';
 
 /** Names of a book's counters, in the order in which a cell lists them, and where each one is kept. */
 export interface Counters {

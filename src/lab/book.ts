@@ -3,7 +3,8 @@ import { lastBin } from '../domain/histogram.ts';
 import { metrics, stored } from '../domain/metrics.ts';
 import type { Rollout } from '../domain/rollout.ts';
 import { type Vital, vitals } from '../domain/signal.ts';
-import { binValues, lnStep } from './bin-values.ts';
+import { lnStep } from '../ingest/cell.ts';
+import { binValues } from './bin-values.ts';
 import {
   addBin,
   awaitBeacon,

@@ -1,3 +1,4 @@
+import type { EvidenceArm } from '../evidence.ts';
 import { lnGamma } from '../histogram.ts';
 import { metrics } from '../metrics.ts';
 import type { Vital } from '../signal.ts';
@@ -33,22 +34,6 @@ export function meanScales(view: View, metric: Vital, noise: ValueNoise): Scales
       tunings.map((tuning) => tuning * meanC),
     );
   };
-  const alone = (limit: number, sign: 1 | -1): number => {
-    if (!known || noise === null) return 0;
-    const variance = (perT * noise.treatment) / (weight * weight * scale * scale);
-    return logMeanAbove(
-      { estimate: sign * meanT, variance },
-      sign * limit,
-      tunings.map((tuning) => tuning * meanC),
-    );
-  };
-  const steps = { from: 0, to: 700, limitAt: (step: number) => Math.exp(step * lnGamma) / scale };
-  const absolute: Scale = {
-    estimate: () => (known ? meanT : null),
-    above: (limit) => alone(limit, 1),
-    below: (limit) => alone(limit, -1),
-    grid: steps,
-  };
   const difference: Scale = {
     estimate: () => (known ? meanT - meanC : null),
     above: (limit) => beyond(1, limit, 1),
@@ -61,21 +46,22 @@ export function meanScales(view: View, metric: Vital, noise: ValueNoise): Scales
     below: (limit) => beyond(1 + limit, 0, -1),
     grid: { from: -400, to: 400, limitAt: (step) => Math.exp(step / 100) - 1 },
   };
-  return { absolute, difference, relative };
+  return { absolute: armMean(view, 'treatment', metric, noise), difference, relative };
 }
 
-/** Control's mean by itself, as a scale on which only the absolute test is asked. */
-export function controlMean(view: View, metric: Vital, noise: ValueNoise): Scale {
+/** The mean of one arm by itself. */
+export function armMean(view: View, arm: EvidenceArm, metric: Vital, noise: ValueNoise): Scale {
   const { scale } = metrics[metric];
-  const [weight = 0, , sumC = 0, , perC = 0] = view.sum(means(metric));
-  const mean = sumC / weight / scale;
+  const [weight = 0, sumT = 0, sumC = 0, perT = 0, perC = 0] = view.sum(means(metric));
+  const meanC = sumC / weight / scale;
+  const [mean, per] = arm === 'treatment' ? [sumT / weight / scale, perT] : [meanC, perC];
   const tested = (limit: number, sign: 1 | -1): number => {
     if (weight === 0 || noise === null) return 0;
-    const variance = (perC * noise.control) / (weight * weight * scale * scale);
+    const variance = (per * noise[arm]) / (weight * weight * scale * scale);
     return logMeanAbove(
       { estimate: sign * mean, variance },
       sign * limit,
-      tunings.map((tuning) => tuning * mean),
+      tunings.map((tuning) => tuning * meanC),
     );
   };
   return {

@@ -12,7 +12,7 @@ import {
   type Quantile,
   quantileIn,
 } from './latency.ts';
-import { controlMean, meanScales } from './mean.ts';
+import { armMean, meanScales } from './mean.ts';
 import { absoluteShare, proportionScales } from './proportion.ts';
 import { combineParts, oriented, type Scale, type ScaleName, type Scales } from './scale.ts';
 import { type ProportionSource, proportionOf, unitsIn, vitalTotals } from './sums.ts';
@@ -55,52 +55,117 @@ export function measure(
   views: Views,
   references: Rollout['references'],
 ): Measured | null {
-  const { source, statistic } = signal.spec;
-  if (source.event === 'web_vital' && statistic.kind === 'mean')
-    return measureMean(gate, signal, source.field, evidence, views);
-  if (source.event === 'web_vital')
-    return measureVital(gate, signal, source.field, statistic.q ?? 0.75, evidence, views, references);
-  return measureProportion(gate, signal, source, evidence, views);
+  const lens = lensOf(signal, evidence, views, references);
+  return lens === null ? null : seenThrough(lens, gate, signal, views);
 }
 
-function measureVital(
-  gate: Gate,
-  signal: Signal,
+function lensOf(
+  { spec: { source, statistic } }: Signal,
+  evidence: Evidence,
+  views: Views,
+  references: Rollout['references'],
+): Lens | null {
+  if (source.event !== 'web_vital') return proportionLens(source, evidence, views);
+  if (statistic.kind === 'mean') return meanLens(source.field, evidence, views);
+  return quantileLens(source.field, statistic.q ?? 0.75, evidence, views, references);
+}
+
+/** How one kind of signal is read in any view. */
+interface Lens {
+  /** What kills and holds. */
+  scales(view: View): Scales;
+  /** This number alone. */
+  plain(view: View): Scales;
+  units(view: View): PerArm<number>;
+  value(view: View): PerArm<number | null>;
+  readonly control: Scale;
+  effective(margin: number): number;
+}
+
+function seenThrough(lens: Lens, gate: Gate, signal: Signal, views: Views): Measured {
+  const parts = views.parts.map(({ weight, view }) => ({
+    weight,
+    view,
+    scales: view === null ? null : lens.scales(view),
+  }));
+  return {
+    units: lens.units(views.all),
+    evidence: combine(lens.plain(views.all), parts),
+    present: lens.plain(views.present),
+    control: lens.control,
+    shown: once(() => {
+      const view = strongest(parts, gate, signal, views);
+      return { view, scales: lens.plain(view), units: lens.units(view), value: lens.value(view) };
+    }),
+    effective: lens.effective,
+  };
+}
+
+/** Only quantiles move a margin to the next bin edge. */
+const asDeclared = (margin: number): number => margin;
+
+/** Units with at least one observation of a metric. */
+function unitsWith(metric: Vital, view: View): PerArm<number> {
+  const { treatment, control } = vitalTotals(view, metric);
+  return { treatment: treatment.units, control: control.units };
+}
+
+function quantileLens(
   metric: Vital,
   q: Quantile,
   evidence: Evidence,
   views: Views,
   references: Rollout['references'],
-): Measured | null {
+): Lens | null {
   const reference = references[metric];
   if (reference === undefined) return null;
   const noise = noiseOf(metric, views.all, evidence);
   const pure = { metric, q, reference, noise, mix: pureMix(q, reference) };
   const question = { ...pure, mix: mixOf(metric, q, reference) };
-  const parts = views.parts.map(({ weight, view }) => ({
-    weight,
-    view,
-    scales: view === null ? null : latencyScales(view, question),
-  }));
-  const units = (view: View): PerArm<number> => {
-    const { treatment, control } = vitalTotals(view, metric);
-    return { treatment: treatment.units, control: control.units };
-  };
   return {
-    units: units(views.all),
-    evidence: combine(latencyScales(views.all, pure), parts),
-    present: latencyScales(views.present, pure),
-    control: absoluteQuantile(views.all, 'control', metric, q, noise.deff),
-    shown: once(() => {
-      const seen = strongest(parts, gate, signal, views);
-      return {
-        view: seen,
-        scales: latencyScales(seen, pure),
-        units: units(seen),
-        value: { treatment: quantileIn(seen, 'treatment', metric, q), control: quantileIn(seen, 'control', metric, q) },
-      };
+    scales: (view) => latencyScales(view, question),
+    plain: (view) => latencyScales(view, pure),
+    units: (view) => unitsWith(metric, view),
+    value: (view) => ({
+      treatment: quantileIn(view, 'treatment', metric, q),
+      control: quantileIn(view, 'control', metric, q),
     }),
+    control: absoluteQuantile(views.all, 'control', metric, q, noise.deff),
     effective: (margin) => effectiveMargin(margin, q, reference),
+  };
+}
+
+function meanLens(metric: Vital, evidence: Evidence, views: Views): Lens {
+  const noise = valueVariance(metric, views.all, evidence);
+  const scales = (view: View): Scales => meanScales(view, metric, noise);
+  return {
+    scales,
+    plain: scales,
+    units: (view) => unitsWith(metric, view),
+    value: (view) => ({
+      treatment: armMean(view, 'treatment', metric, noise).estimate(),
+      control: armMean(view, 'control', metric, noise).estimate(),
+    }),
+    control: armMean(views.all, 'control', metric, noise),
+    effective: asDeclared,
+  };
+}
+
+function proportionLens(source: ProportionSource, evidence: Evidence, views: Views): Lens {
+  const deff = trialNoise(source, views.all, evidence);
+  const scales = (view: View): Scales => proportionScales(view, source, deff);
+  const { xc, nc } = proportionOf(views.all, source);
+  return {
+    scales,
+    plain: scales,
+    units: (view) => (source.event === 'silence' ? unitsIn(view).mature : unitsIn(view).exposed),
+    value: (view) => {
+      const of = proportionOf(view, source);
+      const share = (x: number, n: number) => (n === 0 ? null : x / n);
+      return { treatment: share(of.xt, of.nt), control: share(of.xc, of.nc) };
+    },
+    control: absoluteShare(xc, nc, deff),
+    effective: asDeclared,
   };
 }
 
@@ -138,71 +203,6 @@ function mostIn(scales: Scales, gate: Gate, signal: Signal): number {
   });
   const most = Math.max(0, ...each);
   return most > 0 ? most : oriented(scales.relative, direction).above(0);
-}
-
-function measureMean(gate: Gate, signal: Signal, metric: Vital, evidence: Evidence, views: Views): Measured {
-  const noise = valueVariance(metric, views.all, evidence);
-  const parts = views.parts.map(({ weight, view }) => ({
-    weight,
-    view,
-    scales: view === null ? null : meanScales(view, metric, noise),
-  }));
-  const units = (view: View): PerArm<number> => {
-    const { treatment, control } = vitalTotals(view, metric);
-    return { treatment: treatment.units, control: control.units };
-  };
-  return {
-    units: units(views.all),
-    evidence: combine(meanScales(views.all, metric, noise), parts),
-    present: meanScales(views.present, metric, noise),
-    control: controlMean(views.all, metric, noise),
-    shown: once(() => {
-      const seen = strongest(parts, gate, signal, views);
-      const scales = meanScales(seen, metric, noise);
-      const control = controlMean(seen, metric, noise).estimate();
-      return { view: seen, scales, units: units(seen), value: { treatment: scales.absolute.estimate(), control } };
-    }),
-    effective: (margin) => margin,
-  };
-}
-
-function measureProportion(
-  gate: Gate,
-  signal: Signal,
-  source: ProportionSource,
-  evidence: Evidence,
-  views: Views,
-): Measured {
-  const units = (view: View): PerArm<number> => {
-    const { mature, exposed } = unitsIn(view);
-    return source.event === 'silence' ? mature : exposed;
-  };
-  const life = units(views.all);
-  const sum = proportionOf(views.all, source);
-  const deff = trialNoise(source, views.all, evidence);
-  const parts = views.parts.map(({ weight, view }) => ({
-    weight,
-    view,
-    scales: view === null ? null : proportionScales(view, source, deff),
-  }));
-  return {
-    units: life,
-    evidence: combine(proportionScales(views.all, source, deff), parts),
-    present: proportionScales(views.present, source, deff),
-    control: absoluteShare(sum.xc, sum.nc, deff),
-    shown: once(() => {
-      const seen = strongest(parts, gate, signal, views);
-      const { xt, nt, xc, nc } = proportionOf(seen, source);
-      const value = (x: number, n: number) => (n === 0 ? null : x / n);
-      return {
-        view: seen,
-        scales: proportionScales(seen, source, deff),
-        units: units(seen),
-        value: { treatment: value(xt, nt), control: value(xc, nc) },
-      };
-    }),
-    effective: (margin) => margin,
-  };
 }
 
 function combine(shown: Scales, parts: readonly { weight: number; scales: Scales | null }[]): Scales {
