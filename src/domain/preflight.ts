@@ -1,6 +1,7 @@
 import type { Reading } from './decision.ts';
 import type { Evidence, EvidenceArm, Stratum } from './evidence.ts';
 import { allocationOf } from './exposure.ts';
+import { blankReading } from './gates/blank.ts';
 import type { Looked } from './looked.ts';
 import type { PreflightCheck, RolloutPlan } from './plan.ts';
 import type { GatePolicy } from './policy.ts';
@@ -175,32 +176,19 @@ function reliabilityIn({ spec }: Signal, asked: Asked): Reliability {
 }
 
 function readingOf(name: PreflightCheck | 'reliability' | 'arms_alike', { ok, text, units }: Found): Reading {
-  return {
+  return blankReading({
     gate: `preflight.${name}`,
     tier: 'hold',
     signal: name,
+    limiting: name,
     state: ok ? 'ok' : 'suspect',
     treatment: { n: units?.treatment ?? 0, value: null },
     control: { n: units?.control ?? 0, value: null },
-    estimate: null,
-    low: null,
-    high: null,
-    scale: 'absolute',
-    margin: 0,
-    logE: 0,
-    needed: 0,
     reliability: ok ? 1 : 0,
-    limiting: name,
-    streak: 0,
-    consecutive: 1,
-    since: null,
     verdict: ok ? 'pass' : 'hold',
-    action: 'hold',
     sticky: true,
-    runbook: null,
-    where: [],
     text,
-  };
+  });
 }
 
 function percent(share: number): string {

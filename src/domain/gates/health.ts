@@ -5,6 +5,7 @@ import type { RolloutPlan } from '../plan.ts';
 import type { GatePolicy } from '../policy.ts';
 import type { RolloutState } from '../rollout.ts';
 import { sampleRatioLogE } from '../stats/sample-ratio.ts';
+import { blankReading } from './blank.ts';
 
 type HealthPolicy = GatePolicy['spec']['health'];
 
@@ -162,32 +163,14 @@ function controlReading({ controlBeyond, window }: HealthInput): Reading {
 }
 
 function base(check: string, window: number, bad: boolean): Reading {
-  return {
+  return blankReading({
     gate: `health.${check}`,
     tier: 'hold',
     signal: check,
-    state: 'ok',
-    treatment: { n: 0, value: null },
-    control: { n: 0, value: null },
-    estimate: null,
-    low: null,
-    high: null,
-    scale: 'absolute',
-    margin: 0,
-    logE: 0,
-    needed: 0,
-    reliability: 1,
     limiting: check,
     streak: bad ? 1 : 0,
-    consecutive: 1,
     since: bad ? window : null,
-    verdict: 'pass',
-    action: 'hold',
-    sticky: false,
-    runbook: null,
-    where: [],
-    text: '',
-  };
+  });
 }
 
 function percent(share: number): string {

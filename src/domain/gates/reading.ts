@@ -3,6 +3,7 @@ import type { Evidence } from '../evidence.ts';
 import type { Gate, GatePolicy } from '../policy.ts';
 import type { Rollout, Streak } from '../rollout.ts';
 import type { Signal } from '../signal.ts';
+import { blankReading } from './blank.ts';
 import { type Measured, measure } from './measure.ts';
 import { controlViews, referenceSize } from './references.ts';
 import { interval, oriented } from './scale.ts';
@@ -233,31 +234,20 @@ function limitText(gate: Gate, signal: Signal, measured: Measured, tests: GateEv
 
 /** A gate that cannot be evaluated: blocks a rise, and holds once it lasts. */
 export function errorReading(gate: Gate, message: string): Reading {
-  const nothing = { n: 0, value: null };
-  return {
+  const { tier, signal, consecutive, action, sticky, runbook } = gate;
+  return blankReading({
     gate: gate.name,
-    tier: gate.tier,
-    signal: gate.signal,
-    state: 'error',
-    treatment: nothing,
-    control: nothing,
-    estimate: null,
-    low: null,
-    high: null,
-    scale: 'relative',
-    margin: 0,
-    logE: 0,
-    needed: 0,
-    reliability: 0,
+    tier,
+    signal,
     limiting: 'evaluator',
-    streak: 0,
-    consecutive: gate.consecutive,
-    since: null,
+    state: 'error',
+    scale: 'relative',
+    reliability: 0,
+    consecutive,
     verdict: 'error',
-    action: gate.action,
-    sticky: gate.sticky,
-    runbook: gate.runbook,
-    where: [],
+    action,
+    sticky,
+    runbook,
     text: `the evaluation failed: ${message}`,
-  };
+  });
 }
